@@ -1,0 +1,35 @@
+package discovery
+
+// A Claim is one signed statement by a region: this portal, domain route or
+// account entry is mine (or, with Gone, is mine no longer). Exactly one of
+// Portal, Route, Entry and Sweep is set.
+//
+// Claims are states, not changes: applying the same one twice, or an older one
+// late, leaves the directory as it was.
+type Claim struct {
+	Seq    int64   `json:"seq"`
+	Gone   bool    `json:"gone,omitempty"`
+	Portal *Portal `json:"portal,omitempty"`
+	Route  *Route  `json:"route,omitempty"`
+	Entry  *Entry  `json:"entry,omitempty"`
+
+	// Sweep ends a full re-publish: whatever this region claimed with a
+	// sequence below it, and has not claimed again since, is forgotten.
+	Sweep int64 `json:"sweep,omitempty"`
+}
+
+// A Batch is what a region posts to the front door: a compact JWS (EdDSA by one
+// of the region's publishing keys, typ "domicile-claims+jwt") with this payload.
+type Batch struct {
+	Region string  `json:"region"`
+	After  int64   `json:"after"` // the last sequence the region knows to be applied
+	Claims []Claim `json:"claims"`
+	Issued int64   `json:"issued"` // Unix seconds
+}
+
+// A Receipt answers a batch, whether it was applied now, earlier or not at all.
+// A region whose After is beyond Last (an empty or restored directory) publishes
+// everything again.
+type Receipt struct {
+	Last int64 `json:"last"` // the last sequence applied for this region
+}

@@ -1,0 +1,78 @@
+package discovery
+
+import (
+	"net/http"
+	"time"
+)
+
+// Kind says what sort of failure an [Error] is. The zero Kind is Internal.
+type Kind int
+
+const (
+	Internal    Kind = iota // 500: our fault; nothing about it is shown
+	Invalid                 // 400: the input is wrong; Field names where
+	Forbidden               // 403: a refusal, always dull
+	NotFound                // 404
+	NotAllowed              // 405
+	Conflict                // 409
+	TooLarge                // 413
+	MediaType               // 415
+	Misdirected             // 421: no such host here
+	TooMany                 // 429: Retry says how long to wait
+	Unavailable             // 503: "not known now", never "no such account"
+)
+
+// Status is the HTTP status a Kind is answered with.
+func (k Kind) Status() int {
+	switch k {
+	case Invalid:
+		return http.StatusBadRequest
+	case Forbidden:
+		return http.StatusForbidden
+	case NotFound:
+		return http.StatusNotFound
+	case NotAllowed:
+		return http.StatusMethodNotAllowed
+	case Conflict:
+		return http.StatusConflict
+	case TooLarge:
+		return http.StatusRequestEntityTooLarge
+	case MediaType:
+		return http.StatusUnsupportedMediaType
+	case Misdirected:
+		return http.StatusMisdirectedRequest
+	case TooMany:
+		return http.StatusTooManyRequests
+	case Unavailable:
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusInternalServerError
+}
+
+// Error is a failure the person at the browser may hear about. It is the whole
+// product's vocabulary of failure: rules and stores return it, and
+// discovery/page alone turns it into a page, a problem document and a log line.
+type Error struct {
+	Kind  Kind
+	Field string        // the form field or JSON member at fault, if one is
+	Say   string        // shown to the person; empty means the Kind's own words
+	Code  string        // a short constant for the operator: "assertion_replayed"
+	Retry time.Duration // for TooMany and Unavailable
+	Err   error         // logged, never shown
+}
+
+func (e *Error) Error() string {
+	s := e.Code
+	if s == "" {
+		s = http.StatusText(e.Kind.Status())
+	}
+	if e.Field != "" {
+		s = e.Field + ": " + s
+	}
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+func (e *Error) Unwrap() error { return e.Err }
