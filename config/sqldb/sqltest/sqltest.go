@@ -1,0 +1,49 @@
+// Package sqltest runs a store's tests on both databases, because each is
+// stricter than the other somewhere.
+package sqltest
+
+import (
+	"database/sql"
+	"io/fs"
+	"path/filepath"
+	"testing"
+
+	"github.com/domicile-sso/domicile/config/servertest"
+	"github.com/domicile-sso/domicile/config/sqldb"
+)
+
+// Each calls f in a subtest "sqlite" and a subtest "postgres", with an empty
+// database that migrations were applied to. It is closed and gone afterwards.
+func Each(t *testing.T, migrations fs.FS, f func(t *testing.T, db *sql.DB)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) {
+		f(t, SQLite(t, migrations))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		f(t, open(t, servertest.Postgres(t), migrations))
+	})
+}
+
+// SQLite is a migrated database in a file of its own, for tests where one
+// database is enough.
+func SQLite(t testing.TB, migrations fs.FS) *sql.DB {
+	t.Helper()
+	return open(t, "sqlite:"+filepath.Join(t.TempDir(), "test.db"), migrations)
+}
+
+func open(t testing.TB, location string, migrations fs.FS) *sql.DB {
+	t.Helper()
+	db, err := sqldb.Open(t.Context(), location)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Errorf("close the test database: %v", err)
+		}
+	})
+	if err := sqldb.Migrate(t.Context(), db, migrations); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
