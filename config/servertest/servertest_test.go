@@ -1,0 +1,87 @@
+package servertest
+
+import (
+	"bufio"
+	"context"
+	"database/sql"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestPostgresGivesFreshDatabases(t *testing.T) {
+	for range 2 {
+		db, err := sql.Open("pgx", Postgres(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { db.Close() })
+		if _, err := db.Exec("CREATE TABLE t (x TEXT)"); err != nil {
+			t.Errorf("a second database is not empty: %v", err)
+		}
+	}
+}
+
+func TestRedisAnswers(t *testing.T) {
+	c, err := net.Dial("tcp", Redis(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprint(c, "PING\r\n")
+	line, err := bufio.NewReader(c).ReadString('\n')
+	if err != nil || line != "+PONG\r\n" {
+		t.Errorf("PING: %q, %v", line, err)
+	}
+}
+
+// TestServersDieWithUs kills a test process without warning and waits for its
+// server and its folder to be gone.
+func TestServersDieWithUs(t *testing.T) {
+	if os.Getenv("SERVERTEST_VICTIM") != "" {
+		fmt.Println("ADDR", Redis(t))
+		select {}
+	}
+	Redis(t) // skips here when there is none
+	temp := t.TempDir()
+	cmd := exec.Command(os.Args[0], "-test.run=^TestServersDieWithUs$", "-test.v")
+	cmd.Env = append(os.Environ(), "SERVERTEST_VICTIM=1", "TMPDIR="+temp)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var addr string
+	for lines := bufio.NewScanner(out); addr == "" && lines.Scan(); {
+		addr, _ = strings.CutPrefix(lines.Text(), "ADDR ")
+		if addr == lines.Text() {
+			addr = ""
+		}
+	}
+	if err := answers(addr)(context.Background()); err != nil {
+		t.Fatalf("the victim's server %q: %v", addr, err)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+
+	deadline := time.Now().Add(patience)
+	for {
+		left, _ := filepath.Glob(filepath.Join(temp, "*"))
+		if answers(addr)(context.Background()) != nil && len(left) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("after %v: server on %s and folders %q are still there", patience, addr, left)
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+}
