@@ -1,0 +1,62 @@
+package page
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+)
+
+//go:embed assets/style.css assets/icon.svg
+var assetFiles embed.FS
+
+type asset struct {
+	name string // "style.css"
+	url  string // "/assets/style.0123456789abcdef.css"
+	mime string
+	body []byte
+}
+
+// loadAssets names every file by its content, so that it may be kept for ever.
+func loadAssets() []asset {
+	var all []asset
+	for name, mime := range map[string]string{"style.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"} {
+		body, err := assetFiles.ReadFile("assets/" + name)
+		if err != nil {
+			panic(err) // embedded: cannot happen in a binary that was built
+		}
+		sum := sha256.Sum256(body)
+		ext := path.Ext(name)
+		url := "/assets/" + strings.TrimSuffix(name, ext) + "." + hex.EncodeToString(sum[:8]) + ext
+		all = append(all, asset{name, url, mime, body})
+	}
+	return all
+}
+
+// Assets serves GET /assets/…: the style sheet and the icon, immutable under
+// names that change with their content. Any other path is 404.
+func Assets() http.Handler {
+	byURL := map[string]asset{}
+	for _, a := range loadAssets() {
+		byURL[a.url] = a
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a, ok := byURL[r.URL.Path]
+		if !ok {
+			http.Error(w, "There is no such file.", http.StatusNotFound)
+			return
+		}
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, "This file can only be read.", http.StatusMethodNotAllowed)
+			return
+		}
+		w.Header().Set("Content-Type", a.mime)
+		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(a.body))
+	})
+}

@@ -1,0 +1,63 @@
+package page
+
+import (
+	"context"
+	"crypto/rand"
+	"net/netip"
+)
+
+type key int
+
+const (
+	referenceKey key = iota
+	clientKey
+	frameKey
+)
+
+// WithReference gives a request the reference that its log line, its audit row
+// and its error page share.
+func WithReference(ctx context.Context, reference string) context.Context {
+	return context.WithValue(ctx, referenceKey, reference)
+}
+
+// Reference is the request's reference, or "" outside a request.
+func Reference(ctx context.Context) string {
+	s, _ := ctx.Value(referenceKey).(string)
+	return s
+}
+
+// NewReference makes a reference a person can read out: eight letters and digits
+// of base32 in two groups, "K3XQ-7MTA".
+func NewReference() string {
+	s := rand.Text()[:8]
+	return s[:4] + "-" + s[4:]
+}
+
+// WithClient gives a request the address it came from, as the trusted proxies
+// tell it.
+func WithClient(ctx context.Context, client netip.Addr) context.Context {
+	return context.WithValue(ctx, clientKey, client)
+}
+
+// Client is where the request came from; the zero Addr when that is unknown.
+func Client(ctx context.Context) netip.Addr {
+	a, _ := ctx.Value(clientKey).(netip.Addr)
+	return a
+}
+
+// A Frame is what surrounds every page of a site: whose page it is, and where
+// the data lives. The zero Frame is the product's own.
+type Frame struct {
+	Site         string // "Acme Corporation"; empty: Domicile
+	Jurisdiction string // "EU"; empty: not said
+}
+
+// WithFrame puts the frame around all pages, and error pages, of a request.
+func WithFrame(ctx context.Context, f Frame) context.Context {
+	return context.WithValue(ctx, frameKey, f)
+}
+
+func frame(ctx context.Context) Frame {
+	f, _ := ctx.Value(frameKey).(Frame)
+	return f
+}

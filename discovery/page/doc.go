@@ -1,0 +1,14 @@
+// Package page is the look of the whole product: the base layout, the style
+// sheet, the form fields, the error page, and the one place where a failure
+// becomes something a person or a program can read.
+//
+// A site embeds a folder pages/ whose files each define "title" and "main" on
+// the base layout, and builds a [Set] from it once. A handler fills a struct and
+// calls [Set.Render]; the page is complete in memory before its first byte goes
+// out, so an answer is either a whole page or an error page, never half of one.
+// A handler that fails returns its error to [Set.Handle], which answers with a
+// dull page (or, for programs, with an RFC 9457 problem document), and writes one
+// log line that carries the same reference as the page.
+//
+// Pages work without scripts, carry none, and load nothing from anywhere else.
+package page

@@ -1,0 +1,154 @@
+package page
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+)
+
+//go:embed layout/*.html
+var layout embed.FS
+
+// Options of a [Set]. The zero value is usable.
+type Options struct {
+	Log       *slog.Logger // nil: nothing is logged
+	FrontDoor string       // public URL of the global sign-in page; empty: never mentioned
+}
+
+// A Set is the pages of one site, parsed once.
+type Set struct {
+	log       *slog.Logger
+	frontDoor string
+	style     string
+	icon      string
+	pages     map[string]*template.Template
+}
+
+// New parses pages/*.html of files, each on its own copy of the base layout. A
+// file whose name starts with "_" is not a page: what it defines is shared by all.
+func New(files fs.FS, o Options) (*Set, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Set{log: o.Log, frontDoor: o.FrontDoor, pages: map[string]*template.Template{}}
+	for _, a := range loadAssets() {
+		switch a.name {
+		case "style.css":
+			s.style = a.url
+		case "icon.svg":
+			s.icon = a.url
+		}
+	}
+
+	base, err := template.New("base.html").Option("missingkey=error").ParseFS(layout, "layout/*.html")
+	if err != nil {
+		return nil, fmt.Errorf("parse layout: %w", err)
+	}
+	names, err := fs.Glob(files, "pages/*.html")
+	if err != nil {
+		return nil, fmt.Errorf("list pages: %w", err)
+	}
+	shared := []string{}
+	for _, name := range names {
+		if strings.HasPrefix(path.Base(name), "_") {
+			shared = append(shared, name)
+		}
+	}
+	if len(shared) > 0 {
+		if base, err = base.ParseFS(files, shared...); err != nil {
+			return nil, fmt.Errorf("parse shared templates: %w", err)
+		}
+	}
+
+	if err := s.add("error", base, layout, "layout/error.html"); err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if strings.HasPrefix(path.Base(name), "_") {
+			continue
+		}
+		if err := s.add(strings.TrimSuffix(path.Base(name), ".html"), base, files, name); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func (s *Set) add(name string, base *template.Template, files fs.FS, file string) error {
+	t, err := base.Clone()
+	if err != nil {
+		return fmt.Errorf("copy layout for %s: %w", name, err)
+	}
+	if t, err = t.ParseFS(files, file); err != nil {
+		return fmt.Errorf("parse %s: %w", file, err)
+	}
+	for _, must := range []string{"title", "main"} {
+		if t.Lookup(must) == nil {
+			return fmt.Errorf("parse %s: it does not define %q", file, must)
+		}
+	}
+	s.pages[name] = t
+	return nil
+}
+
+// Template returns a parsed page, for tests that check it against its struct.
+func (s *Set) Template(name string) *template.Template { return s.pages[name] }
+
+// Names lists the pages of the set, without the error page.
+func (s *Set) Names() []string {
+	names := []string{}
+	for name := range s.pages {
+		if name != "error" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// envelope is what the base layout sees; Page is what the page's own templates see.
+type envelope struct {
+	Page      any
+	Frame     Frame
+	Error     bool
+	Style     string
+	Icon      string
+	FrontDoor string
+}
+
+// Render writes a whole page, or nothing and an error. data is the page's struct;
+// when it says it has problems (see [Form]) the title begins with "Error:".
+func (s *Set) Render(w http.ResponseWriter, r *http.Request, status int, name string, data any) error {
+	t, ok := s.pages[name]
+	if !ok {
+		return fmt.Errorf("render %s: no such page", name)
+	}
+	e := envelope{Page: data, Frame: frame(r.Context()), Style: s.style, Icon: s.icon, FrontDoor: s.frontDoor}
+	if f, ok := data.(interface{ HasProblems() bool }); ok {
+		e.Error = f.HasProblems()
+	}
+	if name == "error" {
+		e.Error = true
+	}
+	var b bytes.Buffer
+	if err := t.ExecuteTemplate(&b, "base.html", e); err != nil {
+		return fmt.Errorf("render %s: %w", name, err)
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Length", strconv.Itoa(b.Len()))
+	if h.Get("Cache-Control") == "" {
+		h.Set("Cache-Control", "no-store")
+	}
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		w.Write(b.Bytes()) // a reader that has gone away is nobody's error
+	}
+	return nil
+}
