@@ -137,8 +137,7 @@ func (p *place) permits(r regions.Record) bool {
 	if v := p.allowed.Load(); v != nil && v.version == r.Version {
 		return v.ok
 	}
-	allows, can := any(r).(interface{ Allows(string) error })
-	ok := can && allows.Allows(p.URL) == nil
+	ok := r.Allows(p.URL) == nil
 	p.allowed.Store(&verdict{version: r.Version, ok: ok})
 	return ok
 }
