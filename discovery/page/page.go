@@ -47,7 +47,7 @@ func New(files fs.FS, o Options) (*Set, error) {
 		}
 	}
 
-	base, err := template.New("base.html").Option("missingkey=error").ParseFS(layout, "layout/*.html")
+	base, err := template.New("base.html").Option("missingkey=error").ParseFS(layout, "layout/base.html", "layout/form.html")
 	if err != nil {
 		return nil, fmt.Errorf("parse layout: %w", err)
 	}
