@@ -1,0 +1,52 @@
+package portal
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+)
+
+// A Link is one row of a portal's audit chain: its number, and a hash over the
+// event and the hash before it. Changing, removing or swapping a row breaks
+// every later hash; cutting the end off shows against the head, which is kept
+// apart and can be noted elsewhere.
+type Link struct {
+	Seq  int64
+	Hash string // 64 hexadecimal digits
+	Event
+}
+
+// ErrChain: the audit log is not what was written.
+var ErrChain = errors.New("audit chain is broken")
+
+// NextLink appends e to the chain that ends with prev (zero Seq: empty).
+func NextLink(prevSeq int64, prevHash string, e Event) Link {
+	l := Link{Seq: prevSeq + 1, Event: e}
+	h := sha256.New()
+	field := func(s string) {
+		var n [8]byte
+		binary.BigEndian.PutUint64(n[:], uint64(len(s)))
+		h.Write(n[:])
+		h.Write([]byte(s))
+	}
+	var n [16]byte
+	binary.BigEndian.PutUint64(n[:8], uint64(l.Seq))
+	binary.BigEndian.PutUint64(n[8:], uint64(e.At.UnixMicro()))
+	h.Write(n[:])
+	for _, s := range []string{prevHash, e.Portal, e.Account, e.Action, e.Code, e.Method, e.Target, e.Reference, e.Client} {
+		field(s)
+	}
+	l.Hash = hex.EncodeToString(h.Sum(nil))
+	return l
+}
+
+// EventFilter narrows a reading of the audit log; zero members do not.
+type EventFilter struct {
+	Account   string
+	Action    string
+	Reference string
+	After     int64 // sequence
+	Limit     int   // at most 1000, which is also what 0 means
+	Newest    bool  // newest first
+}

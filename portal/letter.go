@@ -1,0 +1,49 @@
+package portal
+
+import (
+	"time"
+
+	"github.com/domicile-sso/domicile/discovery"
+)
+
+// A LetterKind is one sort of mail the portal sends.
+type LetterKind string
+
+const (
+	InvitationLetter LetterKind = "invitation" // you have been invited; the link leads in
+	TemporaryLetter  LetterKind = "temporary"  // apart from it: the address to use and the temporary password
+	ResetLetter      LetterKind = "reset"      // a link for a new password
+	SSOLetter        LetterKind = "sso"        // a reset was asked for, but the organisation's own sign-in is used
+	ChangedLetter    LetterKind = "changed"    // the password was changed
+)
+
+// A Letter is a mail to be written, in values; portal/mail has the words. It is
+// kept sealed until it is sent, and nowhere afterwards.
+type Letter struct {
+	Kind      LetterKind
+	To        discovery.Address
+	Name      string // of the person, may be empty
+	Portal    string // name of the portal
+	URL       string // of the portal: every link starts with it
+	Contact   string // whom to ask; may be empty
+	Token     Secret // of the link; empty: the link leads to the sign-in page
+	Temporary Secret // the temporary password
+	Federated bool
+	Expires   time.Time
+}
+
+// Posted is a letter taken from the queue, to be reported sent or failed.
+type Posted struct {
+	ID    string
+	Tries int // sent to the mail server before, without success
+	Letter
+}
+
+// LetterLife is how long a letter is tried for when nothing in it expires
+// sooner.
+const LetterLife = 24 * time.Hour
+
+// RetryLetter is how long to wait before try n+1.
+func RetryLetter(n int) time.Duration {
+	return min(10*time.Second<<min(n, 10), 30*time.Minute)
+}

@@ -1,0 +1,79 @@
+package portal
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"time"
+
+	"github.com/domicile-sso/domicile/discovery"
+)
+
+// A Limit lets Burst events through at once and one more every Every.
+type Limit struct {
+	Burst int
+	Every time.Duration
+}
+
+// Window is how far ahead a bucket may be filled.
+func (l Limit) Window() time.Duration { return time.Duration(l.Burst) * l.Every }
+
+// A Bucket is one counter of the throttle. Its key holds no address: what is
+// counted is named by a digest.
+type Bucket struct {
+	Key string
+	Limit
+}
+
+// Limits of guessing. Only failures stay counted: what a success took is given
+// back.
+var (
+	perDevice  = Limit{Burst: 10, Every: time.Minute}
+	perPair    = Limit{Burst: 5, Every: time.Minute}
+	perAddress = Limit{Burst: 30, Every: 2 * time.Minute}
+	perNetwork = Limit{Burst: 50, Every: 10 * time.Second}
+	perPortal  = Limit{Burst: 500, Every: 200 * time.Millisecond}
+
+	perMailbox = Limit{Burst: 3, Every: 10 * time.Minute}
+	perMailer  = Limit{Burst: 20, Every: time.Minute}
+)
+
+// GuessBuckets are what one try at a password counts against. A browser that
+// has signed in to the account before (known) has a bucket of its own and none
+// of those a stranger could fill: guessing at somebody's password from
+// elsewhere does not keep that person out.
+func GuessBuckets(portalID string, a discovery.Address, v Visitor, known bool) []Bucket {
+	net := Network(v.Client)
+	if known {
+		return []Bucket{{bucketKey("device", portalID, a.Clear(), string(v.Browser.Digest())), perDevice}}
+	}
+	return []Bucket{
+		{bucketKey("pair", portalID, a.Clear(), net), perPair},
+		{bucketKey("address", portalID, a.Clear()), perAddress},
+		{bucketKey("network", portalID, net), perNetwork},
+		{bucketKey("portal", portalID), perPortal},
+	}
+}
+
+// MailBuckets are what a mail to a counts against: the mailbox, so that nobody
+// can flood it, and who asked for it.
+func MailBuckets(portalID string, a discovery.Address, v Visitor) []Bucket {
+	return []Bucket{
+		{bucketKey("mailbox", portalID, a.Clear()), perMailbox},
+		{bucketKey("mailer", portalID, Network(v.Client)), perMailer},
+	}
+}
+
+// TooMany is the answer when a bucket is full.
+func TooMany(code string, retry time.Duration) error {
+	return &discovery.Error{Kind: discovery.TooMany, Code: code, Retry: max(retry, time.Second),
+		Say: "There were too many tries. Please wait a little and try again."}
+}
+
+func bucketKey(kind string, parts ...string) string {
+	h := sha256.New()
+	for _, p := range append([]string{kind}, parts...) {
+		h.Write([]byte{byte(len(p) >> 8), byte(len(p))})
+		h.Write([]byte(p))
+	}
+	return kind + ":" + hex.EncodeToString(h.Sum(nil)[:16])
+}

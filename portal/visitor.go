@@ -1,0 +1,46 @@
+package portal
+
+import (
+	"net/netip"
+	"time"
+)
+
+// A Visitor is the browser behind a use case: who to bind, throttle and audit.
+type Visitor struct {
+	Browser   Secret     // value of __Host-browser; only its digest is stored
+	Client    netip.Addr // address of the client, behind trusted proxies
+	Reference string     // the reference shown to the person if this is refused
+}
+
+// Network is the part of a client's address that one subscriber may roam in
+// and the only part of it that is ever stored: IPv4 /24, IPv6 /48.
+func Network(a netip.Addr) string {
+	a = a.Unmap().WithZone("")
+	switch {
+	case !a.IsValid():
+		return ""
+	case a.Is4():
+		p, _ := a.Prefix(24)
+		return p.String()
+	}
+	p, _ := a.Prefix(48)
+	return p.String()
+}
+
+// SignedIn is a sign-in that succeeded. When MustChange is set there is no
+// session yet: the temporary password was right and has to be replaced first.
+type SignedIn struct {
+	Token      Secret // for __Host-session; empty when MustChange
+	ReturnTo   string // the page first asked for: a local path
+	Kept       bool   // the cookie may outlive the browser, until Absolute
+	Absolute   time.Time
+	MustChange bool
+	Account    Account
+}
+
+// Ended is a session that was signed out.
+type Ended struct {
+	Account    string // account ID; empty when there was no such session
+	Connection string
+	IDToken    Secret // OIDC only: id_token_hint for the IdP's own sign-out
+}
