@@ -1,0 +1,61 @@
+package serve
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"github.com/domicile-sso/domicile/discovery/page"
+)
+
+// clientAddress works out who is asking. Only a peer that is a trusted proxy may
+// speak for somebody else; of the list it sends, the entry it added itself is
+// the last one, so the list is read from the right until an address appears that
+// is no proxy of ours. No other forwarding header is read, and none is passed on.
+func (o Options) clientAddress(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		client := peer(r)
+		if o.trusted(client) {
+			client = o.forwardedFor(r.Header.Values("X-Forwarded-For"), client)
+		}
+		for name := range r.Header {
+			if strings.HasPrefix(name, "X-Forwarded-") || name == "Forwarded" || name == "X-Real-Ip" {
+				r.Header.Del(name)
+			}
+		}
+		h.ServeHTTP(w, r.WithContext(page.WithClient(r.Context(), client)))
+	})
+}
+
+func (o Options) forwardedFor(headers []string, peer netip.Addr) netip.Addr {
+	hops := strings.Split(strings.Join(headers, ","), ",")
+	client := peer
+	for i := len(hops) - 1; i >= 0; i-- {
+		addr, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
+			return client // what a proxy of ours did not write is not read
+		}
+		client = addr.Unmap().WithZone("")
+		if !o.trusted(client) {
+			return client
+		}
+	}
+	return client
+}
+
+func (o Options) trusted(a netip.Addr) bool {
+	for _, p := range o.TrustedProxies {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+func peer(r *http.Request) netip.Addr {
+	ap, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ap.Addr().Unmap().WithZone("")
+}

@@ -1,0 +1,135 @@
+package serve
+
+import (
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/domicile-sso/domicile/discovery/page"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// routes are the public addresses of the product, as logs and metrics name
+// them. What is none of them is "other": neither grows with what is asked for.
+var routes = []string{
+	"/", "/login", "/login/password", "/login/method", "/login/*", "/logout",
+	"/saml/*/acs", "/saml/*/metadata", "/oidc/*/callback",
+	"/password/forgot", "/password/reset", "/password/change", "/invitation",
+	"/account/*", "/admin/*", "/remember", "/forget", "/choose",
+	"/v1/discover", "/.well-known/webfinger", "/claims", "/healthz", "/readyz",
+}
+
+func route(r *http.Request) string {
+	path := r.URL.EscapedPath()
+	if strings.HasPrefix(path, "/assets/") {
+		return "/assets/*"
+	}
+	for _, pattern := range routes {
+		if match(pattern, path) {
+			return pattern
+		}
+	}
+	return "other"
+}
+
+func method(r *http.Request) string {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return r.Method
+	}
+	return "other"
+}
+
+// logged writes one line for a request, and counts it. The line has no query, no
+// path as typed, no header and no address of a client: put together with the
+// audit log of a region it would otherwise say who was where.
+func (o Options) logged(h http.Handler) http.Handler {
+	m := newMetrics(o.Metrics, o.Site)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		rec := &recorder{ResponseWriter: w}
+		route, method := route(r), method(r)
+		m.inFlight.Inc()
+		defer func() {
+			m.inFlight.Dec()
+			status := rec.status
+			if status == 0 {
+				status = http.StatusOK
+			}
+			took := time.Since(start)
+			m.requests.WithLabelValues(method, route, strconv.Itoa(status)).Inc()
+			m.seconds.WithLabelValues(route).Observe(took.Seconds())
+			o.Log.LogAttrs(r.Context(), level(route), "request",
+				slog.String("site", o.Site),
+				slog.String("method", method),
+				slog.String("route", route),
+				slog.Int("status", status),
+				slog.Int64("bytes", rec.bytes),
+				slog.Duration("took", took),
+				slog.String("reference", page.Reference(r.Context())))
+		}()
+		h.ServeHTTP(rec, r)
+	})
+}
+
+func level(route string) slog.Level {
+	switch route {
+	case "/healthz", "/readyz", "/assets/*":
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
+}
+
+type metrics struct {
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+	inFlight prometheus.Gauge
+}
+
+func newMetrics(reg prometheus.Registerer, site string) metrics {
+	labels := prometheus.Labels{"site": site}
+	m := metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "domicile_http_requests_total", Help: "Requests answered.", ConstLabels: labels,
+		}, []string{"method", "route", "code"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "domicile_http_request_seconds", Help: "Time to answer a request.", ConstLabels: labels,
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+		}, []string{"route"}),
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "domicile_http_requests_in_flight", Help: "Requests being answered now.", ConstLabels: labels,
+		}),
+	}
+	if reg != nil {
+		reg.MustRegister(m.requests, m.seconds, m.inFlight)
+	}
+	return m
+}
+
+// recorder remembers what was answered.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+}
+
+func (w *recorder) WriteHeader(status int) {
+	if w.status == 0 && status >= 200 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *recorder) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	n, err := w.ResponseWriter.Write(b)
+	w.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }

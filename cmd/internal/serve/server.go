@@ -1,0 +1,136 @@
+package serve
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+// A Server is one listener and what is served on it. It is bound by [Listen],
+// so that its address is known, and an address in use reported, before anything
+// else of the process starts.
+type Server struct {
+	name     string
+	log      *slog.Logger
+	listener net.Listener
+	http     http.Server
+	failed   chan error
+	started  atomic.Bool
+}
+
+// Listen binds addr ("127.0.0.1:0" picks a free port). With a certificate the
+// server speaks TLS 1.2 and newer.
+func Listen(name, addr string, cert *Certificate, h http.Handler, log *slog.Logger) (*Server, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("%s listener: %w", name, err)
+	}
+	s := &Server{name: name, log: log, listener: l, failed: make(chan error, 1)}
+	s.http = http.Server{
+		Handler:                      h,
+		ReadHeaderTimeout:            5 * time.Second,
+		ReadTimeout:                  15 * time.Second,
+		WriteTimeout:                 30 * time.Second,
+		IdleTimeout:                  60 * time.Second,
+		MaxHeaderBytes:               32 << 10,
+		DisableGeneralOptionsHandler: true, // OPTIONS * gets our headers, too
+		ErrorLog:                     slog.NewLogLogger(noisy{log.Handler()}, slog.LevelDebug),
+	}
+	if cert != nil {
+		s.http.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.get}
+	}
+	return s, nil
+}
+
+// Addr is the address the server is bound to.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// Failed yields the error that ended the server, if something other than Stop
+// did.
+func (s *Server) Failed() <-chan error { return s.failed }
+
+// Start serves in the background.
+func (s *Server) Start() {
+	s.started.Store(true)
+	s.log.Info("listening", "listener", s.name, "addr", s.Addr().String(), "tls", s.http.TLSConfig != nil)
+	go func() {
+		var err error
+		if s.http.TLSConfig != nil {
+			err = s.http.ServeTLS(s.listener, "", "")
+		} else {
+			err = s.http.Serve(s.listener)
+		}
+		if !errors.Is(err, http.ErrServerClosed) {
+			s.failed <- fmt.Errorf("%s listener: %w", s.name, err)
+		}
+	}()
+}
+
+// Stop takes no new requests, lets those under way finish until ctx ends, and
+// then cuts them off.
+func (s *Server) Stop(ctx context.Context) error {
+	if s == nil {
+		return nil
+	}
+	if !s.started.Load() {
+		return s.listener.Close()
+	}
+	if err := s.http.Shutdown(ctx); err != nil {
+		_ = s.http.Close()
+		return fmt.Errorf("%s listener: requests were cut off: %w", s.name, err)
+	}
+	return nil
+}
+
+// noisy keeps net/http's own complaints (a scanner's bad handshake, a client that
+// hung up) at debug level, where they belong: they quote what the client sent.
+type noisy struct{ slog.Handler }
+
+func (n noisy) Enabled(ctx context.Context, _ slog.Level) bool {
+	return n.Handler.Enabled(ctx, slog.LevelDebug)
+}
+
+// A Certificate is a TLS certificate in files, which Reload reads again.
+type Certificate struct {
+	cert, key string
+	now       atomic.Pointer[tls.Certificate]
+}
+
+// LoadCertificate reads a certificate chain and its key in PEM form.
+func LoadCertificate(cert, key string) (*Certificate, error) {
+	c := &Certificate{cert: cert, key: key}
+	return c, c.Reload()
+}
+
+// Reload reads the files again. The old certificate stays when they are bad.
+func (c *Certificate) Reload() error {
+	if c == nil {
+		return nil
+	}
+	pair, err := tls.LoadX509KeyPair(c.cert, c.key)
+	if err != nil {
+		return fmt.Errorf("read TLS certificate: %w", err)
+	}
+	c.now.Store(&pair)
+	return nil
+}
+
+func (c *Certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return c.now.Load(), nil
+}
+
+// Logger writes to standard error: "json", or text for people.
+func Logger(format string, level slog.Level) *slog.Logger {
+	o := &slog.HandlerOptions{Level: level}
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(os.Stderr, o))
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, o))
+}

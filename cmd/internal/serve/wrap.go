@@ -1,0 +1,153 @@
+// Package serve is everything between the socket and the router: listeners,
+// the chain that every request passes, probes, and the private listener with
+// metrics and profiles.
+//
+// The chain stands outside the router, because a router's own middleware does
+// not run on its 404, its 405 and its redirects. In order: the request gets a
+// reference, its access log line and a net under panics; every answer gets the
+// security headers; malformed, oversized and ambiguous requests are refused; the
+// client's address is worked out; requests forged by another site are refused.
+package serve
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/domicile-sso/domicile/discovery"
+	"github.com/domicile-sso/domicile/discovery/page"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Options of the chain. The zero value is a plain HTTP site behind no proxy.
+type Options struct {
+	Site    string // "discovery", "portal": in logs and metrics
+	Log     *slog.Logger
+	Metrics prometheus.Registerer // may be nil
+
+	// HTTPS says that browsers reach the site by https, whoever ends TLS.
+	HTTPS bool
+	// TrustedProxies may tell the client's address in X-Forwarded-For.
+	TrustedProxies []netip.Prefix
+	// Error answers a request that the chain refuses.
+	Error func(w http.ResponseWriter, r *http.Request, err error)
+	// Ready reports why the site cannot serve, or nil. May be nil.
+	Ready func(ctx context.Context) error
+
+	// SessionCookie is the cookie that carries authority.
+	SessionCookie string
+	// CrossSite are the exact routes other sites may post to, such as
+	// "/saml/*/acs"; a star stands for one segment of [a-z0-9-].
+	CrossSite []string
+	// BodyLimits are exceptions from 64 KiB, by the same patterns.
+	BodyLimits map[string]int64
+	// Timeout ends a request's context. Zero means 20 s.
+	Timeout time.Duration
+}
+
+const (
+	defaultBody    = 64 << 10
+	defaultTimeout = 20 * time.Second
+)
+
+// Wrap puts h behind the chain.
+func Wrap(h http.Handler, o Options) http.Handler {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Timeout == 0 {
+		o.Timeout = defaultTimeout
+	}
+	if o.Error == nil {
+		o.Error = plainError
+	}
+	h = o.sameSite(h)
+	h = o.clientAddress(h)
+	h = o.probes(h)
+	h = o.limits(h)
+	h = o.headers(h)
+	h = o.recovered(h)
+	h = o.logged(h)
+	return referenced(h)
+}
+
+// referenced gives the request the short word by which a person and an operator
+// speak about it. One that came from outside is ignored: it could be anything.
+func referenced(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ref := page.NewReference()
+		w.Header().Set("X-Request-Id", ref)
+		h.ServeHTTP(w, r.WithContext(page.WithReference(r.Context(), ref)))
+	})
+}
+
+// recovered turns a panic into the dull 500 page. What was half written already
+// cannot be mended, so that connection is cut.
+func (o Options) recovered(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			v := recover()
+			if v == nil {
+				return
+			}
+			if v == http.ErrAbortHandler {
+				panic(v)
+			}
+			// The type, not the value: a panic may quote what it choked on.
+			o.Log.LogAttrs(r.Context(), slog.LevelError, "panic",
+				slog.String("reference", page.Reference(r.Context())),
+				slog.String("type", fmt.Sprintf("%T", v)),
+				slog.String("stack", string(debug.Stack())))
+			if rec, ok := w.(*recorder); !ok || rec.status != 0 {
+				panic(http.ErrAbortHandler)
+			}
+			for name := range w.Header() {
+				delete(w.Header(), name)
+			}
+			w.Header().Set("X-Request-Id", page.Reference(r.Context()))
+			o.setHeaders(w.Header())
+			o.Error(w, r, &discovery.Error{Kind: discovery.Internal, Code: "panic"})
+		}()
+		h.ServeHTTP(w, r)
+	})
+}
+
+// match reports whether path is one of the patterns, and exactly so: no empty
+// segment, no escape, no trailing slash.
+func match(pattern, path string) bool {
+	want, got := strings.Split(pattern, "/"), strings.Split(path, "/")
+	if len(want) != len(got) {
+		return false
+	}
+	for i := range want {
+		if want[i] == "*" && isName(got[i]) {
+			continue
+		}
+		if want[i] != got[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func isName(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-') {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func plainError(w http.ResponseWriter, r *http.Request, err error) {
+	status := http.StatusInternalServerError
+	if e, ok := err.(*discovery.Error); ok {
+		status = e.Kind.Status()
+	}
+	http.Error(w, fmt.Sprintf("%s (reference %s)", http.StatusText(status), page.Reference(r.Context())), status)
+}
