@@ -1,0 +1,504 @@
+package ticket
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/hpke"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/domicile-sso/domicile/regions"
+)
+
+var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// world is one front door and two regions.
+type world struct {
+	frontDoor ed25519.PrivateKey
+	eu, us    regions.Record
+	euKey     Key
+	usKey     Key
+	now       time.Time
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	w := &world{frontDoor: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, 32)), now: start}
+	w.euKey, w.usKey = newTestKey(t), newTestKey(t)
+	w.eu = regions.Record{Region: "eu-central", TicketKeys: []regions.TicketKey{w.euKey.Public()}}
+	w.us = regions.Record{Region: "us-east", TicketKeys: []regions.TicketKey{w.usKey.Public()}}
+	return w
+}
+
+func newTestKey(t testing.TB) Key {
+	t.Helper()
+	k, err := GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func (w *world) opener() *Opener {
+	return &Opener{
+		Region:     "eu-central",
+		Keys:       []Key{w.euKey},
+		FrontDoors: []ed25519.PublicKey{w.frontDoor.Public().(ed25519.PublicKey)},
+		Now:        func() time.Time { return w.now },
+	}
+}
+
+func (w *world) ticket() Ticket {
+	return Ticket{ID: "T1", Portal: "acme", Connection: "acme-saml", Address: "ada@acme.example", Issued: start}
+}
+
+func (w *world) seal(t testing.TB) string {
+	t.Helper()
+	sealed, err := Seal(w.eu, w.frontDoor, w.ticket())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sealed
+}
+
+func wantRefusal(t *testing.T, err error, code string) {
+	t.Helper()
+	var r *Refusal
+	if !errors.Is(err, ErrRefused) || !errors.As(err, &r) {
+		t.Fatalf("got %v, want a refusal", err)
+	}
+	if code != "" && r.Code != code {
+		t.Errorf("refused with %v, want code %s", r, code)
+	}
+}
+
+func TestSealOpen(t *testing.T) {
+	w := newWorld(t)
+	sealed := w.seal(t)
+	got, err := w.opener().Open(sealed, "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := w.ticket()
+	want.Region, want.Expires = "eu-central", start.Add(time.Minute)
+	if diff := cmp.Diff(fields(want), fields(got)); diff != "" {
+		t.Error(diff)
+	}
+	if sealed == w.seal(t) {
+		t.Error("sealing the same ticket twice gave the same text")
+	}
+	if len(sealed) > 2500 {
+		t.Errorf("a ticket of %d characters does not fit a URL comfortably", len(sealed))
+	}
+}
+
+func fields(t Ticket) []string {
+	return []string{t.ID, t.Region, t.Portal, t.Connection, t.Address, t.Issued.String(), t.Expires.String()}
+}
+
+func TestSealFillsIn(t *testing.T) {
+	w := newWorld(t)
+	tk := w.ticket()
+	tk.ID, tk.Issued = "", time.Time{}
+	seen := map[string]bool{}
+	for range 3 {
+		sealed, err := Seal(w.eu, w.frontDoor, tk)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := w.opener()
+		o.Now = time.Now
+		got, err := o.Open(sealed, "acme")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.ID == "" || seen[got.ID] || got.Expires.Sub(got.Issued) != Life {
+			t.Errorf("got ID %q, life %s", got.ID, got.Expires.Sub(got.Issued))
+		}
+		seen[got.ID] = true
+	}
+}
+
+func TestSealRefuses(t *testing.T) {
+	w := newWorld(t)
+	for name, change := range map[string]func(*regions.Record, *Ticket){
+		"another region": func(_ *regions.Record, tk *Ticket) { tk.Region = "us-east" },
+		"no portal":      func(_ *regions.Record, tk *Ticket) { tk.Portal = "" },
+		"no address":     func(_ *regions.Record, tk *Ticket) { tk.Address = "" },
+		"no key":         func(r *regions.Record, _ *Ticket) { r.TicketKeys = nil },
+		"a broken key":   func(r *regions.Record, _ *Ticket) { r.TicketKeys = []regions.TicketKey{{Public: []byte("x")}} },
+		"a huge address": func(_ *regions.Record, tk *Ticket) { tk.Address = strings.Repeat("a", 5000) },
+	} {
+		r, tk := w.eu, w.ticket()
+		change(&r, &tk)
+		if _, err := Seal(r, w.frontDoor, tk); err == nil {
+			t.Errorf("%s: sealed", name)
+		} else if strings.Contains(err.Error(), "ada@") {
+			t.Errorf("%s: the error names the person: %v", name, err)
+		}
+	}
+	if _, err := Seal(w.eu, nil, w.ticket()); err == nil {
+		t.Error("sealed without a front door's key")
+	}
+}
+
+// The length of a ticket in a log must not tell one person from another.
+func TestLengthSaysNothing(t *testing.T) {
+	w := newWorld(t)
+	short := w.ticket()
+	short.Address = "a@b.co"
+	long := w.ticket()
+	long.Address = strings.Repeat("a", 64) + "@" + strings.Repeat("b", 60) + ".example"
+	a, err := Seal(w.eu, w.frontDoor, short)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := Seal(w.eu, w.frontDoor, long)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(a) != len(b) {
+		t.Errorf("%d and %d characters", len(a), len(b))
+	}
+}
+
+// DIS-21: whatever is done to a ticket on its way, it does not open.
+func TestDIS21Altered(t *testing.T) {
+	w := newWorld(t)
+	sealed := w.seal(t)
+	raw, err := base64.RawURLEncoding.DecodeString(sealed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := w.opener()
+	refused := func(what string, altered []byte) {
+		t.Helper()
+		if _, err := o.Open(base64.RawURLEncoding.EncodeToString(altered), "acme"); !errors.Is(err, ErrRefused) {
+			t.Fatalf("%s: %v, want refused", what, err)
+		}
+	}
+	for i := range raw {
+		for bit := range 8 {
+			altered := bytes.Clone(raw)
+			altered[i] ^= 1 << bit
+			refused(fmt.Sprintf("byte %d bit %d flipped", i, bit), altered)
+		}
+		refused(fmt.Sprintf("cut to %d bytes", i), raw[:i])
+	}
+	refused("a byte more", append(bytes.Clone(raw), 0))
+	refused("a block more", append(bytes.Clone(raw), make([]byte, block)...))
+	refused("a byte in front", append([]byte{version}, raw...))
+
+	other, err := base64.RawURLEncoding.DecodeString(w.seal(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused("encapsulated key of another ticket", append(bytes.Clone(other[:1+idSize+encSize]), raw[1+idSize+encSize:]...))
+	refused("header of another key", append(header(w.usKey.Public().Public), raw[1+idSize:]...))
+
+	for name, text := range map[string]string{
+		"empty":           "",
+		"blank in front":  " " + sealed,
+		"line break":      sealed[:100] + "\n" + sealed[100:],
+		"padding":         sealed + "=",
+		"standard base64": base64.StdEncoding.EncodeToString(raw),
+		"huge":            strings.Repeat("A", 1<<20),
+		"not base64":      "%%%%",
+	} {
+		if _, err := o.Open(text, "acme"); !errors.Is(err, ErrRefused) {
+			t.Errorf("%s: %v, want refused", name, err)
+		}
+	}
+	if _, err := o.Open(sealed, "acme"); err != nil {
+		t.Errorf("the ticket itself: %v", err)
+	}
+}
+
+// DIS-23: a ticket opens in its own region, for its own portal and purpose.
+func TestDIS23Elsewhere(t *testing.T) {
+	w := newWorld(t)
+	sealed := w.seal(t)
+
+	t.Run("another region", func(t *testing.T) {
+		o := w.opener()
+		o.Region, o.Keys = "us-east", []Key{w.usKey}
+		_, err := o.Open(sealed, "acme")
+		wantRefusal(t, err, "unknown_key")
+	})
+	t.Run("another region that shares the key", func(t *testing.T) {
+		o := w.opener()
+		o.Region = "us-east"
+		_, err := o.Open(sealed, "acme")
+		wantRefusal(t, err, "sealed_otherwise")
+	})
+	t.Run("another portal", func(t *testing.T) {
+		_, err := w.opener().Open(sealed, "globex")
+		wantRefusal(t, err, "sealed_otherwise")
+	})
+	t.Run("parts that run into each other", func(t *testing.T) {
+		if bytes.Equal(info("ab", "c"), info("a", "bc")) {
+			t.Error("info is ambiguous")
+		}
+	})
+	t.Run("another purpose", func(t *testing.T) {
+		other := bytes.Replace(info("eu-central", "acme"), []byte("\x07sign-in"), []byte("\x07sign-up"), 1)
+		_, err := w.opener().Open(w.sealRaw(t, other, nil), "acme")
+		wantRefusal(t, err, "sealed_otherwise")
+	})
+	t.Run("a region passes it on", func(t *testing.T) {
+		// The EU opens the ticket and seals what was inside to the US.
+		inside := w.sealRaw(t, info("us-east", "acme"), func(body []byte) []byte {
+			head := header(w.euKey.Public().Public)
+			return append(ed25519.Sign(w.frontDoor, signedText(head, info("eu-central", "acme"), body)), body...)
+		})
+		o := w.opener()
+		o.Region, o.Keys = "us-east", []Key{w.usKey}
+		_, err := o.Open(inside, "acme")
+		wantRefusal(t, err, "forged")
+	})
+}
+
+// sealRaw seals to the EU, or to the US where the info names it, whatever inner
+// makes of a good payload.
+func (w *world) sealRaw(t testing.TB, info []byte, inner func(body []byte) []byte) string {
+	t.Helper()
+	to := w.euKey
+	if bytes.Contains(info, []byte("us-east")) {
+		to = w.usKey
+	}
+	head := header(to.Public().Public)
+	body, err := json.Marshal(payload{"T1", "ada@acme.example", "", start.Unix(), start.Add(Life).Unix()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if inner == nil {
+		inner = func(body []byte) []byte {
+			return append(ed25519.Sign(w.frontDoor, signedText(head, info, body)), body...)
+		}
+	}
+	enc, s, err := hpke.NewSender(to.private.PublicKey(), hpke.HKDFSHA256(), hpke.AES256GCM(), info)
+	if err != nil {
+		t.Fatal(err)
+	}
+	box, err := s.Seal(head, pad(inner(body)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return base64.RawURLEncoding.EncodeToString(append(append(head, enc...), box...))
+}
+
+// DIS-24: sixty seconds, and not from the future.
+func TestDIS24Times(t *testing.T) {
+	w := newWorld(t)
+	for _, tt := range []struct {
+		name  string
+		now   time.Duration // after start
+		life  time.Duration
+		wants string
+	}{
+		{"at once", 0, Life, ""},
+		{"the last moment", Life - time.Nanosecond, Life, ""},
+		{"a minute on", Life, Life, "expired"},
+		{"a day on", 24 * time.Hour, Life, "expired"},
+		{"the front door's clock a little ahead", -maxSkew, Life, ""},
+		{"from the future", -maxSkew - time.Second, Life, "not_yet"},
+		{"shorter", 0, time.Second, ""},
+		{"too long-lived", 0, Life + time.Second, "too_long_lived"},
+		{"backwards", 0, -time.Second, "expired"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tk := w.ticket()
+			tk.Expires = start.Add(tt.life)
+			sealed, err := Seal(w.eu, w.frontDoor, tk)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.now = start.Add(tt.now)
+			_, err = w.opener().Open(sealed, "acme")
+			if tt.wants == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			wantRefusal(t, err, tt.wants)
+		})
+	}
+}
+
+// REG-05: holding a region's public key is not enough to make a ticket, and nor
+// is a key of one's own.
+func TestREG05Forged(t *testing.T) {
+	w := newWorld(t)
+	foreign := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{9}, 32))
+	sealed, err := Seal(w.eu, foreign, w.ticket())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.opener().Open(sealed, "acme")
+	wantRefusal(t, err, "forged")
+
+	nobody := w.opener()
+	nobody.FrontDoors = nil
+	_, err = nobody.Open(w.seal(t), "acme")
+	wantRefusal(t, err, "forged")
+
+	rolled := w.opener()
+	rolled.FrontDoors = append(rolled.FrontDoors, foreign.Public().(ed25519.PublicKey))
+	if _, err := rolled.Open(sealed, "acme"); err != nil {
+		t.Errorf("a second front-door key: %v", err)
+	}
+}
+
+// What the front door signed must still be the one text of a payload.
+func TestInnerForm(t *testing.T) {
+	w := newWorld(t)
+	in := info("eu-central", "acme")
+	head := header(w.euKey.Public().Public)
+	for name, change := range map[string]func(string) string{
+		"duplicate member": func(s string) string { return strings.Replace(s, "{", `{"jti":"T0",`, 1) },
+		"unknown member":   func(s string) string { return strings.Replace(s, "{", `{"admin":true,`, 1) },
+		"other case":       func(s string) string { return strings.Replace(s, "address", "Address", 1) },
+		"blank":            func(s string) string { return s + " " },
+		"second value":     func(s string) string { return s + s },
+		"no id":            func(s string) string { return strings.Replace(s, `"T1"`, `""`, 1) },
+		"no address":       func(s string) string { return strings.Replace(s, "ada@acme.example", "", 1) },
+		"time as text":     func(s string) string { return strings.Replace(s, `"iat":`, `"iat":"x`, 1) },
+		"nothing":          func(string) string { return "" },
+	} {
+		sealed := w.sealRaw(t, in, func(body []byte) []byte {
+			b := []byte(change(string(body)))
+			return append(ed25519.Sign(w.frontDoor, signedText(head, in, b)), b...)
+		})
+		_, err := w.opener().Open(sealed, "acme")
+		var r *Refusal
+		if !errors.As(err, &r) || r.Code != "malformed" {
+			t.Errorf("%s: %v, want malformed", name, err)
+		}
+	}
+	for name, plain := range map[string][]byte{
+		"length beyond the end":    append([]byte{0xff, 0xff}, make([]byte, block-2)...),
+		"dirt in the padding":      append(make([]byte, block-1), 1),
+		"shorter than a signature": append([]byte{0, 3, 1, 2, 3}, make([]byte, block-5)...),
+	} {
+		if text, ok := unpad(plain); ok && len(text) >= ed25519.SignatureSize {
+			t.Errorf("%s: unpadded", name)
+		}
+	}
+}
+
+func TestOlderKeyStillOpens(t *testing.T) {
+	w := newWorld(t)
+	sealed := w.seal(t)
+	newer := newTestKey(t)
+	o := w.opener()
+	o.Keys = []Key{newer, w.euKey}
+	if _, err := o.Open(sealed, "acme"); err != nil {
+		t.Error(err)
+	}
+	o.Keys = []Key{newer}
+	_, err := o.Open(sealed, "acme")
+	wantRefusal(t, err, "unknown_key")
+}
+
+func TestKeyText(t *testing.T) {
+	k := newTestKey(t)
+	again, err := ParseKey("# ticket key of eu-central\n\n  " + k.Text() + "\r\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(k.Public(), again.Public()); diff != "" {
+		t.Error(diff)
+	}
+	if got := regions.KeyID(k.Public().Public); got != k.Public().ID {
+		t.Errorf("ID %s, want %s", k.Public().ID, got)
+	}
+	code := strings.TrimPrefix(k.Text(), keyPrefix)
+	for name, text := range map[string]string{
+		"empty":        "",
+		"only remarks": "# key",
+		"two keys":     k.Text() + "\n" + k.Text(),
+		"other kind":   "domicile-root-key:" + code,
+		"too short":    keyPrefix + code[:20],
+		"not base64":   keyPrefix + "****",
+	} {
+		if _, err := ParseKey(text); err == nil {
+			t.Errorf("%s: parsed", name)
+		} else if strings.Contains(err.Error(), code) {
+			t.Errorf("%s: the error repeats the key", name)
+		}
+	}
+}
+
+func TestNothingPrintsSecrets(t *testing.T) {
+	w := newWorld(t)
+	k := w.euKey
+	tk := w.ticket()
+	var b strings.Builder
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		fmt.Fprintf(&b, verb, k)
+		fmt.Fprintf(&b, verb, &k)
+		fmt.Fprintf(&b, verb, struct{ K Key }{k})
+		fmt.Fprintf(&b, verb, tk)
+		fmt.Fprintf(&b, verb, []Ticket{tk})
+	}
+	log := slog.New(slog.NewJSONHandler(&b, nil))
+	log.Info("x", "key", k, "ticket", tk, "ptr", &tk, "opener", w.opener())
+	if err := json.NewEncoder(&b).Encode([]any{k, tk, struct{ K Key }{k}}); err != nil {
+		t.Fatal(err)
+	}
+	seed := strings.TrimPrefix(k.Text(), keyPrefix)
+	hexSeed := fmt.Sprintf("%x", k.seed)
+	for _, secret := range []string{seed, hexSeed, hexSeed[:16], fmt.Sprint(k.seed[:8])[1:20], "ada", fmt.Sprintf("%x", "ada@acme")} {
+		if strings.Contains(b.String(), secret) {
+			t.Errorf("%q was printed", secret)
+		}
+	}
+}
+
+func FuzzOpen(f *testing.F) {
+	w := newWorld(f)
+	good := w.seal(f)
+	f.Add(good)
+	f.Add("")
+	f.Add(good[:len(good)-1])
+	o := w.opener()
+	f.Fuzz(func(t *testing.T, sealed string) {
+		got, err := o.Open(sealed, "acme")
+		if err == nil && sealed != good {
+			t.Errorf("opened %q as %v", sealed, got)
+		}
+		if err != nil && !errors.Is(err, ErrRefused) {
+			t.Errorf("error %v is not a refusal", err)
+		}
+	})
+}
+
+func BenchmarkSeal(b *testing.B) {
+	w := newWorld(b)
+	tk := w.ticket()
+	for b.Loop() {
+		if _, err := Seal(w.eu, w.frontDoor, tk); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkOpen(b *testing.B) {
+	w := newWorld(b)
+	sealed := w.seal(b)
+	o := w.opener()
+	for b.Loop() {
+		if _, err := o.Open(sealed, "acme"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
