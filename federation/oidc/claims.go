@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"math"
 	"strconv"
@@ -28,6 +27,9 @@ type object map[string]any
 func decode(data []byte) (object, error) {
 	if !utf8.Valid(data) {
 		return nil, errors.New("not UTF-8")
+	}
+	if !json.Valid(data) {
+		return nil, errors.New("not JSON")
 	}
 	d := &decoder{json: json.NewDecoder(bytes.NewReader(data)), left: maxMembers}
 	d.json.UseNumber()
@@ -177,7 +179,7 @@ func (o object) unambiguous(exempt ...string) error {
 	}
 	for name := range o {
 		if known, ok := names[fold(name)]; ok && known != name {
-			return fmt.Errorf("a case variant of a claim")
+			return errors.New("a case variant of a claim")
 		}
 		names[fold(name)] = name
 	}

@@ -79,6 +79,8 @@ func begin(c federation.Connection, a federation.Attempt, now time.Time) error {
 	switch {
 	case c.Kind != federation.OIDC || c.OIDC == nil:
 		return refuse("connection_kind", "not an OpenID Connect connection")
+	case c.OIDC.ClientID == "" || c.OIDC.RedirectURI == "":
+		return refuse("connection_incomplete", "client ID or redirect URI is missing")
 	case a.Connection != c.ID:
 		return refuse("wrong_connection", "the attempt belongs to another connection")
 	case a.State == "" || a.Nonce == "" || len(a.Verifier) < 43 || len(a.Verifier) > 128:
