@@ -1,0 +1,134 @@
+package mail
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	htmltemplate "html/template"
+	"net/mail"
+	"net/url"
+	"strings"
+	texttemplate "text/template"
+	"time"
+	"unicode"
+
+	"github.com/domicile-sso/domicile/discovery"
+	"github.com/domicile-sso/domicile/portal"
+)
+
+//go:embed letters
+var letters embed.FS
+
+// A Message is a letter in words, ready to be sent.
+type Message struct {
+	ID      string // unique: becomes part of Message-ID, so that a second try is the same mail
+	From    mail.Address
+	To      discovery.Address
+	Subject string
+	Text    string
+	HTML    string
+	Links   []string // the links in it, in order
+	Date    time.Time
+}
+
+// page is what every letter's template sees.
+type page struct {
+	portal.Letter
+	Greeting string
+	Link     string
+	Host     string
+	Until    string
+	Secret   string // the temporary password, in clear: this is the letter that brings it
+	Address  string
+}
+
+// links say which page of the portal a kind of letter leads to.
+var links = map[portal.LetterKind]string{
+	portal.InvitationLetter: "/invitation",
+	portal.TemporaryLetter:  "/login",
+	portal.ResetLetter:      "/password/reset",
+	portal.SSOLetter:        "/login",
+	portal.ChangedLetter:    "/login",
+}
+
+// Write puts a letter into words.
+func Write(id string, from mail.Address, l portal.Letter, now time.Time) (Message, error) {
+	path, ok := links[l.Kind]
+	if !ok {
+		return Message{}, fmt.Errorf("write letter: no words for kind %q", l.Kind)
+	}
+	if l.To.IsZero() {
+		return Message{}, errors.New("write letter: no address")
+	}
+	u, err := url.Parse(l.URL)
+	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
+		return Message{}, errors.New("write letter: the portal's URL is none")
+	}
+	link := u.Scheme + "://" + u.Host + path
+	if l.Token != "" {
+		link += "?token=" + url.QueryEscape(l.Token.Clear())
+	} else if l.Kind == portal.InvitationLetter {
+		link = u.Scheme + "://" + u.Host + "/login"
+	}
+	l.Name, l.Portal, l.Contact = oneLine(l.Name), oneLine(l.Portal), oneLine(l.Contact)
+	p := page{Letter: l, Greeting: "Hello,", Link: link, Host: u.Host,
+		Secret: l.Temporary.Clear(), Address: l.To.Clear()}
+	if l.Name != "" {
+		p.Greeting = "Hello " + l.Name + ","
+	}
+	if !l.Expires.IsZero() {
+		p.Until = l.Expires.UTC().Format("2 January 2006, 15:04 UTC")
+	}
+	m := Message{ID: id, From: from, To: l.To, Date: now, Links: []string{link}}
+	if m.Subject, m.Text, err = writeText(l.Kind, p); err != nil {
+		return Message{}, err
+	}
+	if m.HTML, err = writeHTML(l.Kind, p); err != nil {
+		return Message{}, err
+	}
+	return m, nil
+}
+
+func writeText(k portal.LetterKind, p page) (subject, text string, err error) {
+	t, err := texttemplate.ParseFS(letters, "letters/base.txt", "letters/"+string(k)+".txt")
+	if err != nil {
+		return "", "", fmt.Errorf("write letter: %w", err)
+	}
+	var s, b bytes.Buffer
+	if err := t.ExecuteTemplate(&s, "subject", p); err != nil {
+		return "", "", fmt.Errorf("write letter: %w", err)
+	}
+	if err := t.ExecuteTemplate(&b, "base.txt", p); err != nil {
+		return "", "", fmt.Errorf("write letter: %w", err)
+	}
+	return oneLine(s.String()), b.String(), nil
+}
+
+func writeHTML(k portal.LetterKind, p page) (string, error) {
+	t, err := htmltemplate.ParseFS(letters, "letters/base.html", "letters/"+string(k)+".html")
+	if err != nil {
+		return "", fmt.Errorf("write letter: %w", err)
+	}
+	var b bytes.Buffer
+	if err := t.ExecuteTemplate(&b, "base.html", p); err != nil {
+		return "", fmt.Errorf("write letter: %w", err)
+	}
+	return b.String(), nil
+}
+
+// oneLine keeps what goes into headers and greetings on one line: names come
+// from people and identity providers.
+func oneLine(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+			return ' '
+		}
+		return r
+	}, s)
+	s = strings.Join(strings.Fields(s), " ")
+	if r := []rune(s); len(r) > 200 {
+		s = string(r[:200])
+	}
+	return s
+}

@@ -1,0 +1,100 @@
+package mail
+
+import (
+	"context"
+	"log/slog"
+	"net/mail"
+	"sync"
+	"time"
+
+	"github.com/domicile-sso/domicile/portal"
+)
+
+// A Sender hands a message to whoever delivers it. Any error means that it was
+// not accepted and may be tried again.
+type Sender interface {
+	Send(ctx context.Context, m Message) error
+}
+
+// A Queue keeps letters until they are sent; portal/store is one. A letter that
+// was taken and not reported comes up again.
+type Queue interface {
+	DueLetters(ctx context.Context, limit int) ([]portal.Posted, error)
+	LetterSent(ctx context.Context, id string) error
+	LetterFailed(ctx context.Context, id string) error
+	LetterQueued() <-chan struct{}
+}
+
+// A Worker delivers what the queue holds.
+type Worker struct {
+	Queue  Queue
+	Sender Sender
+	From   mail.Address // who the letters come from
+	Log    *slog.Logger
+	Now    func() time.Time
+	Every  time.Duration // how often to look for letters to try again; 0: 5 s
+}
+
+// atOnce is how many letters are on their way at a time.
+const atOnce = 4
+
+// Run delivers until ctx ends.
+func (w *Worker) Run(ctx context.Context) {
+	every := w.Every
+	if every <= 0 {
+		every = 5 * time.Second
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		for w.deliver(ctx) > 0 && ctx.Err() == nil {
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.Queue.LetterQueued():
+		case <-tick.C:
+		}
+	}
+}
+
+// deliver takes what is due, sends it, and says how many letters there were.
+func (w *Worker) deliver(ctx context.Context) int {
+	due, err := w.Queue.DueLetters(ctx, atOnce)
+	if err != nil {
+		if ctx.Err() == nil {
+			w.Log.Error("letters cannot be read", "err", err)
+		}
+		return 0
+	}
+	var wg sync.WaitGroup
+	for _, p := range due {
+		wg.Go(func() { w.one(ctx, p) })
+	}
+	wg.Wait()
+	return len(due)
+}
+
+func (w *Worker) one(ctx context.Context, p portal.Posted) {
+	report, err := w.Queue.LetterSent, w.send(ctx, p)
+	if err != nil {
+		w.Log.Warn("letter not sent", "letter", p.ID, "kind", string(p.Kind), "tries", p.Tries+1, "err", err)
+		report = w.Queue.LetterFailed
+	}
+	// Also when we are being stopped: what was sent must not be sent again.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := report(ctx, p.ID); err != nil {
+		w.Log.Error("letter not ticked off", "letter", p.ID, "err", err)
+	}
+}
+
+func (w *Worker) send(ctx context.Context, p portal.Posted) error {
+	m, err := Write(p.ID, w.From, p.Letter, w.Now())
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	return w.Sender.Send(ctx, m)
+}

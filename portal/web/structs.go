@@ -1,0 +1,133 @@
+package web
+
+import (
+	"time"
+
+	"github.com/domicile-sso/domicile/discovery/page"
+)
+
+// One struct for each file of pages/, under the same name. They hold text that
+// is ready to be shown: addresses are in clear here and nowhere else.
+
+type addressPage struct {
+	page.Form
+	Portal, Contact string
+	Attempt         string
+	Notice          string // why one is here again
+	Reference       string // belongs to the notice
+	Email           page.Field
+}
+
+type methodPage struct {
+	Portal, Address       string
+	Cloud, Domain, Other string // local paths
+}
+
+type passwordPage struct {
+	page.Form
+	Portal, Contact string
+	Attempt         string
+	Address         string
+	Other, Forgot   string // local paths
+	Password        page.Field
+	MayKeep, Keep   bool
+}
+
+type forgotPage struct {
+	page.Form
+	Email page.Field
+}
+
+type forgotSentPage struct {
+	Portal, Address string
+	Minutes         int
+}
+
+type resetPage struct {
+	page.Form
+	Portal       string
+	Token        string
+	New, Confirm page.Field
+	Rules        []string
+}
+
+type resetDonePage struct{}
+
+type changePage struct {
+	page.Form
+	Attempt                 string
+	Address                 string
+	Other                   string // local path
+	Temporary, New, Confirm page.Field
+	Rules                   []string
+}
+
+type invitationPage struct {
+	Portal, Address string
+	Jurisdiction    string
+	Token           string
+	Federated       bool
+}
+
+type confirmPage struct {
+	Portal, Connection string
+	Address            string // who the identity provider says this is
+	Present            string // who is signed in here now; empty: nobody
+	Action             string
+	Response           string
+}
+
+type postPage struct {
+	Action, Request, State string
+}
+
+type signoutPage struct {
+	Portal, Address string
+}
+
+type signedoutPage struct {
+	Portal     string
+	EndSession string // the identity provider's own sign-out; empty: none offered
+}
+
+type endedPage struct {
+	Say, Again, Reference string
+}
+
+type homePage struct {
+	Portal, Host         string
+	Name, FullName       string
+	Address              string
+	Jurisdiction, Region string
+	Method, Connection   string
+	Ends                 moment
+	Idle                 string
+	Remember             string // URL at the front door; empty: not offered
+}
+
+type accountPage struct {
+	Done      string
+	Addresses []accountAddress
+	Ways      []string
+	Sessions  []accountSession
+}
+
+type accountAddress struct {
+	Text             string
+	Primary, Pending bool
+}
+
+type accountSession struct {
+	Here        bool
+	Method      string
+	Since, Seen moment
+}
+
+// A moment is a time as people and programs read it, in UTC, since the server
+// cannot know where the person is.
+type moment struct{ Human, Machine string }
+
+func momentOf(t time.Time) moment {
+	t = t.UTC()
+	return moment{Human: t.Format("2 January 2006, 15:04 UTC"), Machine: t.Format(time.RFC3339)}
+}
