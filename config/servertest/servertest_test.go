@@ -85,3 +85,24 @@ func TestServersDieWithUs(t *testing.T) {
 		<-time.After(20 * time.Millisecond)
 	}
 }
+
+// told records how absent ended a test.
+type told struct {
+	testing.TB
+	fatal, skip bool
+}
+
+func (t *told) Helper()               {}
+func (t *told) Fatalf(string, ...any) { t.fatal = true }
+func (t *told) Skipf(string, ...any)  { t.skip = true }
+
+func TestAbsentFailsInCIOnly(t *testing.T) {
+	for _, c := range []struct{ ci, want string }{{"true", "fatal"}, {"", "skip"}} {
+		t.Setenv("CI", c.ci)
+		var got told
+		absent(&got, "a server")
+		if got.fatal != (c.want == "fatal") || c.want == "skip" && !got.skip {
+			t.Errorf("with CI=%q: %+v, want %s", c.ci, got, c.want)
+		}
+	}
+}

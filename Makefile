@@ -1,0 +1,46 @@
+# The same commands for everybody, a newcomer's laptop and CI alike.
+
+# The go command fetches the toolchain that go.mod names by itself.
+export GOTOOLCHAIN = auto
+
+GO      ?= go
+FOLDERS := cmd config regions discovery federation portal
+
+# For example: make test TESTFLAGS='-race -run Ticket'
+TESTFLAGS ?=
+# For example: make demo ARGS='--addr localhost:9000 --data /tmp/demo'
+ARGS ?=
+
+.PHONY: help build setup test lint demo bench
+
+help:
+	@echo 'make demo    everything in one process: http://localhost:8080'
+	@echo 'make test    all tests; a server that is not installed skips its own, aloud'
+	@echo 'make setup   install the servers and tools that tests need'
+	@echo 'make lint    gofmt, vet, staticcheck'
+	@echo 'make bench   requests per second beside the bare limit'
+	@echo 'make build   bin/domicile'
+
+build:
+	$(GO) build -trimpath -o bin/domicile ./cmd/domicile
+
+setup:
+	@.ci/setup
+
+test:
+	$(GO) test $(TESTFLAGS) ./...
+
+# All three speak before make gives up.
+lint:
+	@bad=0; \
+	unformatted=$$(gofmt -l $(FOLDERS)); \
+	if [ -n "$$unformatted" ]; then echo "not gofmt'd:"; echo "$$unformatted"; bad=1; fi; \
+	$(GO) vet ./... || bad=1; \
+	$(GO) tool staticcheck ./... || bad=1; \
+	exit $$bad
+
+demo:
+	$(GO) run ./cmd/domicile demo $(ARGS)
+
+bench:
+	$(GO) run ./cmd/bench $(ARGS)
