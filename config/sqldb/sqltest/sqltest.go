@@ -20,7 +20,7 @@ func Each(t *testing.T, migrations fs.FS, f func(t *testing.T, db *sql.DB)) {
 		f(t, SQLite(t, migrations))
 	})
 	t.Run("postgres", func(t *testing.T) {
-		f(t, open(t, servertest.Postgres(t), migrations))
+		f(t, Postgres(t, migrations))
 	})
 }
 
@@ -29,6 +29,12 @@ func Each(t *testing.T, migrations fs.FS, f func(t *testing.T, db *sql.DB)) {
 func SQLite(t testing.TB, migrations fs.FS) *sql.DB {
 	t.Helper()
 	return open(t, "sqlite:"+filepath.Join(t.TempDir(), "test.db"), migrations)
+}
+
+// Postgres is a migrated database in a throwaway cluster.
+func Postgres(t testing.TB, migrations fs.FS) *sql.DB {
+	t.Helper()
+	return open(t, servertest.Postgres(t), migrations)
 }
 
 func open(t testing.TB, location string, migrations fs.FS) *sql.DB {
