@@ -12,7 +12,10 @@ package publish
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -33,7 +36,10 @@ type Outbox interface {
 	PendingClaims(ctx context.Context, region string, keys discovery.BlindKeys, limit int) (claims []discovery.Claim, after int64, err error)
 	Ack(ctx context.Context, last int64) error
 	Republish(ctx context.Context) error
-	FastForward(ctx context.Context, last int64) error
+	// FastForward notes that last is what the front door has confirmed, and
+	// reports whether that is beyond every sequence handed out here so far;
+	// later ones come after it.
+	FastForward(ctx context.Context, last int64) (ahead bool, err error)
 	OutboxAge(ctx context.Context) (time.Duration, error)
 	Changed() <-chan struct{}
 }
@@ -48,4 +54,165 @@ type Options struct {
 	Now       func() time.Time
 	Every     time.Duration         // how often to look without being woken, and to ask after the directory; 0: 15 s
 	Metrics   prometheus.Registerer // nil: none
+}
+
+// batchSize is the most claims one batch carries.
+const batchSize = 500
+
+// A Publisher empties the outbox into the directory.
+type Publisher struct {
+	Options
+	met      bool // the directory has answered since we started
+	failures int
+
+	lag  prometheus.Gauge
+	last prometheus.Gauge
+	sent *prometheus.CounterVec
+}
+
+// New prepares a publisher; Run starts it.
+func New(o Options) *Publisher {
+	if o.Every <= 0 {
+		o.Every = 15 * time.Second
+	}
+	p := &Publisher{
+		Options: o,
+		lag: prometheus.NewGauge(prometheus.GaugeOpts{Name: "domicile_publish_lag_seconds",
+			Help: "Age of the oldest change the directory has not confirmed."}),
+		last: prometheus.NewGauge(prometheus.GaugeOpts{Name: "domicile_publish_last_success_timestamp_seconds",
+			Help: "When the directory last answered."}),
+		sent: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "domicile_publish_batches_total",
+			Help: "Batches by outcome: confirmed, rebuild, failed."}, []string{"outcome"}),
+	}
+	if o.Metrics != nil {
+		o.Metrics.MustRegister(p.lag, p.last, p.sent)
+	}
+	return p
+}
+
+// Run publishes until ctx ends. It wakes at once after a change; after a
+// failure it waits, longer each time, whatever changes meanwhile.
+func (p *Publisher) Run(ctx context.Context) {
+	tick := time.NewTicker(p.Every)
+	defer tick.Stop()
+	for {
+		err := p.drain(ctx)
+		p.observe(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			p.failures++
+			pause := backoff(p.failures)
+			p.sent.WithLabelValues("failed").Inc()
+			p.Log.Warn("directory not told", "err", err, "failures", p.failures, "again_in", pause.Round(time.Millisecond).String())
+			if !sleep(ctx, pause) {
+				return
+			}
+			continue
+		}
+		p.failures = 0
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.Outbox.Changed():
+		case <-tick.C:
+		}
+	}
+}
+
+// backoff doubles from 100 ms to 15 s, each time between half and all of it, so
+// that regions do not come back to a restarted front door in step.
+func backoff(n int) time.Duration {
+	full := min(100*time.Millisecond<<min(n-1, 10), 15*time.Second)
+	return full/2 + rand.N(full/2)
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// drain sends batches until the outbox is empty. It sends at least one, empty
+// if need be: its receipt tells whether the directory still knows what it knew.
+func (p *Publisher) drain(ctx context.Context) error {
+	for {
+		more, err := p.step(ctx)
+		if err != nil || !more {
+			return err
+		}
+	}
+}
+
+var errNotApplied = errors.New("the directory did not apply the batch")
+
+func (p *Publisher) step(ctx context.Context) (more bool, err error) {
+	limit := batchSize
+	if !p.met {
+		limit = 0 // first compare notes, then send
+	}
+	claims, after, err := p.Outbox.PendingClaims(ctx, p.Region, p.Keys, limit)
+	if err != nil {
+		return false, fmt.Errorf("read outbox: %w", err)
+	}
+	sent := after
+	if len(claims) > 0 {
+		sent = claims[len(claims)-1].Seq
+	}
+	r, err := p.Directory.Publish(ctx, discovery.Batch{Region: p.Region, After: after, Claims: claims, Issued: p.Now().Unix()})
+	if err != nil {
+		return false, fmt.Errorf("publish: %w", err)
+	}
+	p.last.Set(float64(p.Now().Unix()))
+	first := !p.met
+	p.met = true
+	switch {
+	case r.Last < after:
+		return true, p.rebuild(ctx, r.Last, "the directory has lost claims")
+	case first && r.Last != after:
+		// An answer of ours was lost in a crash, or our database was restored.
+		// The two look alike, so the safe one.
+		return true, p.rebuild(ctx, r.Last, "the directory is ahead of this region")
+	case r.Last > sent:
+		ahead, err := p.Outbox.FastForward(ctx, r.Last)
+		if err != nil {
+			return false, fmt.Errorf("fast-forward: %w", err)
+		}
+		if ahead {
+			return true, p.rebuild(ctx, r.Last, "the directory is ahead of this region")
+		}
+	case r.Last == after && len(claims) > 0:
+		return false, errNotApplied
+	}
+	if err := p.Outbox.Ack(ctx, r.Last); err != nil {
+		return false, fmt.Errorf("confirm: %w", err)
+	}
+	if len(claims) > 0 {
+		p.sent.WithLabelValues("confirmed").Inc()
+	}
+	return first || len(claims) > 0, nil
+}
+
+func (p *Publisher) rebuild(ctx context.Context, last int64, why string) error {
+	p.Log.Warn("publishing everything again", "reason", why, "directory_at", last)
+	p.sent.WithLabelValues("rebuild").Inc()
+	if _, err := p.Outbox.FastForward(ctx, last); err != nil {
+		return fmt.Errorf("fast-forward: %w", err)
+	}
+	if err := p.Outbox.Republish(ctx); err != nil {
+		return fmt.Errorf("republish: %w", err)
+	}
+	return nil
+}
+
+func (p *Publisher) observe(ctx context.Context) {
+	if age, err := p.Outbox.OutboxAge(ctx); err == nil {
+		p.lag.Set(age.Seconds())
+	}
 }

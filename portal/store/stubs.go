@@ -187,7 +187,7 @@ func (s *Store) Ack(ctx context.Context, last int64) error { return errStub }
 func (s *Store) Republish(ctx context.Context) error { return errStub }
 
 // FastForward sets what is applied to last and continues after it.
-func (s *Store) FastForward(ctx context.Context, last int64) error { return errStub }
+func (s *Store) FastForward(ctx context.Context, last int64) (ahead bool, err error) { return false, errStub }
 
 // OutboxAge is the age of the oldest unpublished change; 0: none.
 func (s *Store) OutboxAge(ctx context.Context) (time.Duration, error) { return 0, errStub }
