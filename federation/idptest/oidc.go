@@ -172,18 +172,18 @@ func (p *OIDCProvider) discovery(w http.ResponseWriter, _ *http.Request) {
 	issuer := p.Issuer()
 	at := strings.TrimSuffix(issuer, "/")
 	doc := map[string]any{
-		"issuer":                                issuer,
-		"authorization_endpoint":                at + "/authorize",
-		"token_endpoint":                        at + "/token",
-		"userinfo_endpoint":                     at + "/userinfo",
-		"jwks_uri":                              at + "/jwks",
-		"end_session_endpoint":                  at + "/end_session",
-		"response_types_supported":              []string{"code"},
-		"subject_types_supported":               []string{"public"},
-		"id_token_signing_alg_values_supported": []string{"RS256"},
-		"scopes_supported":                      []string{"openid", "email", "profile"},
-		"token_endpoint_auth_methods_supported": []string{"client_secret_basic", "client_secret_post", "none"},
-		"code_challenge_methods_supported":      []string{"S256"},
+		"issuer":                                         issuer,
+		"authorization_endpoint":                         at + "/authorize",
+		"token_endpoint":                                 at + "/token",
+		"userinfo_endpoint":                              at + "/userinfo",
+		"jwks_uri":                                       at + "/jwks",
+		"end_session_endpoint":                           at + "/end_session",
+		"response_types_supported":                       []string{"code"},
+		"subject_types_supported":                        []string{"public"},
+		"id_token_signing_alg_values_supported":          []string{"RS256"},
+		"scopes_supported":                               []string{"openid", "email", "profile"},
+		"token_endpoint_auth_methods_supported":          []string{"client_secret_basic", "client_secret_post", "none"},
+		"code_challenge_methods_supported":               []string{"S256"},
 		"authorization_response_iss_parameter_supported": true,
 	}
 	edit(p, doc, func(f OIDCFaults) func(map[string]any) { return f.Discovery })

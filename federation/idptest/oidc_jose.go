@@ -118,6 +118,12 @@ func JWK(public any, id, alg string) map[string]any {
 
 func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
+func unb64(s string) []byte {
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	must(err)
+	return b
+}
+
 func must(err error) {
 	if err != nil {
 		panic(err) // only what tests put there can be at fault

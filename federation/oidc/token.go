@@ -79,7 +79,7 @@ func (v *verification) header(token string, algs []string) error {
 	raw := make([][]byte, len(parts))
 	for i, p := range parts {
 		var ok bool
-		if raw[i], ok = unbase64(p); !ok || len(raw[i]) == 0 {
+		if raw[i], ok = unbase64(p); !ok {
 			return refuse("id_token_malformed", "not canonical base64url")
 		}
 	}
