@@ -40,10 +40,8 @@ func (s *Set) Error(w http.ResponseWriter, r *http.Request, err error) {
 		h.Del(stale)
 	}
 	h.Set("Cache-Control", "no-store")
-	if e.Retry > 0 {
-		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(e.Retry.Seconds()))))
-	}
-	if forPrograms(r) {
+	RetryAfter(w, e.Retry)
+	if ForPrograms(r) {
 		problem(w, r, e)
 		return
 	}
@@ -124,8 +122,16 @@ func scrub(err error) string {
 	return tokenLike.ReplaceAllString(addressLike.ReplaceAllString(err.Error(), "<address>"), "<token>")
 }
 
-// forPrograms reports whether the answer is read by a program.
-func forPrograms(r *http.Request) bool {
+// RetryAfter says when to come back, in whole seconds; nothing for zero.
+func RetryAfter(w http.ResponseWriter, wait time.Duration) {
+	if wait > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+	}
+}
+
+// ForPrograms reports whether the answer is read by a program: a failure is then
+// a problem document, never a form to fill in again.
+func ForPrograms(r *http.Request) bool {
 	if strings.HasPrefix(r.URL.Path, "/v1/") {
 		return true
 	}

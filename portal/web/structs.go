@@ -13,20 +13,21 @@ type addressPage struct {
 	page.Form
 	Portal, Contact string
 	Attempt         string
+	Then            string // the page first asked for; empty: home
 	Notice          string // why one is here again
 	Reference       string // belongs to the notice
 	Email           page.Field
 }
 
 type methodPage struct {
-	Portal, Address       string
+	Portal, Address      string
 	Cloud, Domain, Other string // local paths
 }
 
 type passwordPage struct {
 	page.Form
 	Portal, Contact string
-	Attempt         string
+	Attempt, Then   string
 	Address         string
 	Other, Forgot   string // local paths
 	Password        page.Field
@@ -35,7 +36,9 @@ type passwordPage struct {
 
 type forgotPage struct {
 	page.Form
-	Email page.Field
+	Notice    string
+	Reference string
+	Email     page.Field
 }
 
 type forgotSentPage struct {
@@ -55,7 +58,7 @@ type resetDonePage struct{}
 
 type changePage struct {
 	page.Form
-	Attempt                 string
+	Attempt, Then           string
 	Address                 string
 	Other                   string // local path
 	Temporary, New, Confirm page.Field
@@ -63,16 +66,19 @@ type changePage struct {
 }
 
 type invitationPage struct {
-	Portal, Address string
-	Jurisdiction    string
-	Token           string
-	Federated       bool
+	page.Form
+	Portal, Address         string
+	Jurisdiction            string
+	Token                   string
+	Federated               bool
+	Temporary, New, Confirm page.Field
+	MayKeep, Keep           bool
+	Rules                   []string
 }
 
 type confirmPage struct {
 	Portal, Connection string
 	Address            string // who the identity provider says this is
-	Present            string // who is signed in here now; empty: nobody
 	Action             string
 	Response           string
 }
@@ -87,11 +93,8 @@ type signoutPage struct {
 
 type signedoutPage struct {
 	Portal     string
+	Everywhere bool
 	EndSession string // the identity provider's own sign-out; empty: none offered
-}
-
-type endedPage struct {
-	Say, Again, Reference string
 }
 
 type homePage struct {
@@ -99,28 +102,25 @@ type homePage struct {
 	Name, FullName       string
 	Address              string
 	Jurisdiction, Region string
-	Method, Connection   string
+	Method               string
 	Ends                 moment
 	Idle                 string
-	Remember             string // URL at the front door; empty: not offered
+	Remember             string // local path; empty: not offered
 }
 
 type accountPage struct {
-	Done      string
-	Addresses []accountAddress
-	Ways      []string
-	Sessions  []accountSession
-}
-
-type accountAddress struct {
-	Text             string
-	Primary, Pending bool
-}
-
-type accountSession struct {
-	Here        bool
+	Address     string
+	Ways        []string
 	Method      string
-	Since, Seen moment
+	Since, Ends moment
+	HasPassword bool
+}
+
+type accountPasswordPage struct {
+	page.Form
+	Address           string
+	Old, New, Confirm page.Field
+	Rules             []string
 }
 
 // A moment is a time as people and programs read it, in UTC, since the server

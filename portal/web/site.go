@@ -1,0 +1,252 @@
+package web
+
+import (
+	"crypto/ed25519"
+	"embed"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gorilla/mux"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/domicile-sso/domicile/discovery"
+	"github.com/domicile-sso/domicile/discovery/page"
+	"github.com/domicile-sso/domicile/federation/oidc"
+	"github.com/domicile-sso/domicile/portal"
+	"github.com/domicile-sso/domicile/portal/store"
+	"github.com/domicile-sso/domicile/regions/ticket"
+)
+
+//go:embed pages/*.html
+var files embed.FS
+
+// Options of a [Site]. Store and Now are required.
+type Options struct {
+	Store        *store.Store
+	Now          func() time.Time
+	RelyingParty *oidc.RelyingParty // nil: OIDC connections answer 503
+	Tickets      *ticket.Opener     // nil: there is no front door, every ticket is refused
+
+	Region       string // "eu-central"
+	RegionName   string // "Frankfurt": shown to people, may be empty
+	Jurisdiction string // "EU": where the data of these portals is kept
+
+	FrontDoor  string             // public URL of the global page; empty: never mentioned
+	Publishing ed25519.PrivateKey // vouches for a browser at the front door; nil: not offered
+
+	Log     *slog.Logger
+	Metrics prometheus.Registerer // may be nil
+}
+
+// A Site serves all portals of one region. Its base URLs come from the stored
+// portal alone; a host that is none of theirs is answered 421.
+type Site struct {
+	Options
+	pages   *page.Set
+	router  *mux.Router
+	assets  http.Handler
+	signins *prometheus.CounterVec
+}
+
+// New builds the site. Put cmd/internal/serve's chain around it, with [Site.Error]
+// for what the chain refuses, [CrossSite] and [BodyLimits].
+func New(o Options) (*Site, error) {
+	if o.Store == nil || o.Now == nil {
+		return nil, errors.New("portal site: store and clock are required")
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	pages, err := page.New(files, page.Options{Log: o.Log, FrontDoor: o.FrontDoor})
+	if err != nil {
+		return nil, fmt.Errorf("portal site: %w", err)
+	}
+	s := &Site{Options: o, pages: pages, assets: page.Assets()}
+	s.signins = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "domicile_portal_sign_ins_total",
+		Help: "Sign-ins that came to an end, by method and outcome.",
+	}, []string{"method", "outcome"})
+	if o.Metrics != nil {
+		if err := o.Metrics.Register(s.signins); err != nil {
+			return nil, fmt.Errorf("portal site: %w", err)
+		}
+	}
+	s.router = s.newRouter()
+	return s, nil
+}
+
+// SessionCookie is the one cookie that carries authority.
+const SessionCookie = "__Host-session"
+
+// CrossSite are the routes that other sites may post to.
+func CrossSite() []string { return []string{"/saml/*/acs"} }
+
+// BodyLimits are the routes that take more than an ordinary form.
+func BodyLimits() map[string]int64 {
+	return map[string]int64{"/saml/*/acs": maxSAMLForm, "/saml/*/confirm": maxSAMLForm}
+}
+
+// A route is one line of the site's list. A member route is for signed-in
+// browsers; any other browser is led to the sign-in page and back.
+type route struct {
+	method string
+	path   string
+	member bool
+	handle func(*visit) error
+}
+
+const connection = "{connection:[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?}"
+
+func (s *Site) routes() []route {
+	return []route{
+		{"GET", "/", true, s.home},
+		{"GET", "/account", true, s.account},
+		{"GET", "/account/password", true, s.passwordForm},
+		{"POST", "/account/password", true, s.changePassword},
+		{"POST", "/account/sessions/end", true, s.endSessions},
+		{"GET", "/remember", true, s.remember},
+
+		{"GET", "/login", false, s.login},
+		{"POST", "/login", false, s.takeAddress},
+		{"GET", "/login/method", false, s.chooseMethod},
+		{"GET", "/login/password", false, s.askPassword},
+		{"POST", "/login/password", false, s.takePassword},
+		{"GET", "/login/" + connection, false, s.startFederation},
+		{"GET", "/logout", false, s.askSignOut},
+		{"POST", "/logout", false, s.signOut},
+
+		{"GET", "/password/forgot", false, s.forgotForm},
+		{"POST", "/password/forgot", false, s.forgot},
+		{"GET", "/password/reset", false, s.resetForm},
+		{"POST", "/password/reset", false, s.reset},
+		{"GET", "/password/change", false, s.temporaryForm},
+		{"POST", "/password/change", false, s.replaceTemporary},
+		{"GET", "/invitation", false, s.invitation},
+		{"POST", "/invitation", false, s.redeem},
+
+		{"POST", "/saml/" + connection + "/acs", false, s.assertionConsumer},
+		{"POST", "/saml/" + connection + "/confirm", false, s.confirmUnsolicited},
+		{"GET", "/saml/" + connection + "/metadata", false, s.metadata},
+		{"GET", "/oidc/" + connection + "/callback", false, s.callback},
+	}
+}
+
+func (s *Site) newRouter() *mux.Router {
+	// Paths are compared as they were sent: cleaning would redirect, and decoding
+	// would let two programs on the way see two paths.
+	router := mux.NewRouter().SkipClean(true).UseEncodedPath()
+	for _, rt := range s.routes() {
+		methods := []string{rt.method}
+		if rt.method == http.MethodGet {
+			methods = append(methods, http.MethodHead)
+		}
+		router.Handle(rt.path, s.handler(rt)).Methods(methods...)
+	}
+	router.NotFoundHandler = s.pages.Handle(func(http.ResponseWriter, *http.Request) error {
+		return &discovery.Error{Kind: discovery.NotFound, Code: "no_route"}
+	})
+	router.MethodNotAllowedHandler = s.pages.Handle(func(w http.ResponseWriter, r *http.Request) error {
+		w.Header().Set("Allow", s.allowed(r))
+		return &discovery.Error{Kind: discovery.NotAllowed, Code: "method_refused"}
+	})
+	return router
+}
+
+// allowed lists the methods that a path has.
+func (s *Site) allowed(r *http.Request) string {
+	var methods []string
+	for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
+		probe := r.Clone(r.Context())
+		probe.Method = m
+		var match mux.RouteMatch
+		if s.router.Match(probe, &match) && match.MatchErr == nil {
+			methods = append(methods, m)
+		}
+	}
+	return strings.Join(methods, ", ")
+}
+
+// ServeHTTP finds the portal by host before anything else.
+func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, "/assets/") {
+		s.assets.ServeHTTP(w, r)
+		return
+	}
+	p, err := s.Store.PortalByHost(r.Context(), r.Host)
+	if err != nil {
+		s.Error(w, r, edge(err))
+		return
+	}
+	ctx := page.WithFrame(r.Context(), page.Frame{Site: p.Name, Jurisdiction: s.Jurisdiction})
+	s.router.ServeHTTP(w, r.WithContext(withPortal(ctx, p)))
+}
+
+// Error answers a request that something around the site refused.
+func (s *Site) Error(w http.ResponseWriter, r *http.Request, err error) { s.pages.Error(w, r, err) }
+
+// handler runs a route for the portal of the request.
+func (s *Site) handler(rt route) http.Handler {
+	return s.pages.Handle(func(w http.ResponseWriter, r *http.Request) error {
+		v := &visit{site: s, w: w, r: r, portal: portalOf(r.Context()), connection: mux.Vars(r)["connection"]}
+		if err := v.checkCookies(); err != nil {
+			return err
+		}
+		if rt.member {
+			return edge(s.asMember(v, rt.handle))
+		}
+		return edge(rt.handle(v))
+	})
+}
+
+// asMember runs a route that needs a session, or leads to the sign-in page and
+// from there back to the page asked for.
+func (s *Site) asMember(v *visit, handle func(*visit) error) error {
+	sess, err := v.session()
+	if err == nil {
+		v.member = &sess
+		return handle(v)
+	}
+	if !errors.Is(err, portal.ErrNoSession) {
+		return err
+	}
+	to := s.returnPath(v.r.URL.RequestURI())
+	if v.r.Method != http.MethodGet || v.passive() || to == "/" {
+		return v.redirect("/login")
+	}
+	handle2, err := s.Store.StartAttempt(v.r.Context(), v.portal.ID, v.newVisitor(), portal.Attempt{ReturnTo: to})
+	if err != nil {
+		return fmt.Errorf("start attempt: %w", err)
+	}
+	return v.redirect("/login?attempt=" + handle2)
+}
+
+// returnPath is where a sign-in may lead: one of this site's own member pages.
+// Anything else is the home page.
+func (s *Site) returnPath(path string) string {
+	path = portal.LocalPath(path)
+	r, err := http.NewRequest(http.MethodGet, path, nil)
+	if err != nil {
+		return "/"
+	}
+	for _, rt := range s.routes() {
+		if rt.member && rt.method == http.MethodGet && rt.path == r.URL.EscapedPath() {
+			return path
+		}
+	}
+	return "/"
+}
+
+// edge decides what a failure is that nobody gave a kind: the store or an
+// identity provider did not answer, and "not known now" is never "no".
+func edge(err error) error {
+	var known *discovery.Error
+	var tooLarge *http.MaxBytesError
+	if err == nil || errors.As(err, &known) || errors.As(err, &tooLarge) {
+		return err
+	}
+	return &discovery.Error{Kind: discovery.Unavailable, Code: "store_unavailable", Retry: 5 * time.Second, Err: err}
+}

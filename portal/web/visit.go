@@ -1,0 +1,212 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/domicile-sso/domicile/discovery"
+	"github.com/domicile-sso/domicile/discovery/page"
+	"github.com/domicile-sso/domicile/portal"
+)
+
+// Cookies without authority. browserCookie binds attempts to a browser and lets
+// the throttle know a device again. ssoCookie binds federated legs; it must be
+// sent with the form that an identity provider posts from its own site, hence
+// SameSite=None. Both hold a random value, so two tabs need one cookie each.
+const (
+	browserCookie = "__Host-browser"
+	ssoCookie     = "__Host-sso"
+
+	browserLife = 180 * 24 * time.Hour
+)
+
+type portalKey struct{}
+
+func withPortal(ctx context.Context, p portal.Portal) context.Context {
+	return context.WithValue(ctx, portalKey{}, p)
+}
+
+func portalOf(ctx context.Context) portal.Portal {
+	p, _ := ctx.Value(portalKey{}).(portal.Portal)
+	return p
+}
+
+// A visit is one request to one portal.
+type visit struct {
+	site       *Site
+	w          http.ResponseWriter
+	r          *http.Request
+	portal     portal.Portal
+	connection string          // of the path, if it names one
+	member     *portal.Session // set on member routes
+}
+
+// passive reports whether nobody is there to read the answer: a HEAD request, or
+// a browser that loads ahead. What counts once must not be used up by it.
+func (v *visit) passive() bool {
+	if v.r.Method == http.MethodHead {
+		return true
+	}
+	for _, name := range []string{"Sec-Purpose", "Purpose", "X-Moz"} {
+		if strings.Contains(strings.ToLower(v.r.Header.Get(name)), "prefetch") {
+			return true
+		}
+	}
+	return false
+}
+
+// nobody answers a passive request without doing anything. Browsers drop what
+// they loaded ahead when it is not a success, and ask again when it is wanted.
+func (v *visit) nobody() error {
+	if v.r.Method == http.MethodHead {
+		v.w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		v.w.WriteHeader(http.StatusOK)
+		return nil
+	}
+	return &discovery.Error{Kind: discovery.Unavailable, Code: "prefetch", Retry: time.Second}
+}
+
+// checkCookies refuses two cookies of one __Host- name: a sibling host that may
+// not overwrite ours has put its own beside it.
+func (v *visit) checkCookies() error {
+	seen := map[string]bool{}
+	for _, c := range v.r.Cookies() {
+		if !strings.HasPrefix(c.Name, "__Host-") {
+			continue
+		}
+		if seen[c.Name] {
+			return &discovery.Error{Kind: discovery.Invalid, Field: c.Name, Code: "cookie_repeated",
+				Say: "Your browser sent a cookie of this site twice. Delete this site’s cookies and try again."}
+		}
+		seen[c.Name] = true
+	}
+	return nil
+}
+
+// token reads a cookie that holds a random value of ours; "" for anything else.
+func (v *visit) token(name string) portal.Secret {
+	c, err := v.r.Cookie(name)
+	if err != nil || !tokenShaped(c.Value) {
+		return ""
+	}
+	return portal.Secret(c.Value)
+}
+
+// tokenShaped reports whether s could be a random value that we made: base64url
+// of some 16 to 64 bytes.
+func tokenShaped(s string) bool {
+	if len(s) < 20 || len(s) > 90 {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_') {
+			return false
+		}
+	}
+	return true
+}
+
+func (v *visit) setCookie(name string, value portal.Secret, life time.Duration, site http.SameSite) {
+	http.SetCookie(v.w, &http.Cookie{
+		Name: name, Value: value.Clear(), Path: "/", MaxAge: int(life / time.Second),
+		Secure: true, HttpOnly: true, SameSite: site,
+	})
+}
+
+func (v *visit) dropCookie(name string, site http.SameSite) {
+	http.SetCookie(v.w, &http.Cookie{Name: name, Path: "/", MaxAge: -1, Secure: true, HttpOnly: true, SameSite: site})
+}
+
+// visitor is the browser as the store needs it. Its Browser is empty when the
+// cookie did not come along, as with a form posted from another site; giving it
+// a new one then would cut off the attempts of the old one.
+func (v *visit) visitor() portal.Visitor {
+	return portal.Visitor{
+		Browser:   v.token(browserCookie),
+		Client:    page.Client(v.r.Context()),
+		Reference: page.Reference(v.r.Context()),
+	}
+}
+
+// newVisitor is visitor for the start of an attempt: a browser without the
+// cookie gets one.
+func (v *visit) newVisitor() portal.Visitor {
+	who := v.visitor()
+	if who.Browser == "" {
+		who.Browser = portal.NewSecret()
+	}
+	v.setCookie(browserCookie, who.Browser, browserLife, http.SameSiteLaxMode)
+	return who
+}
+
+// session is the browser's session at this portal, or portal.ErrNoSession.
+func (v *visit) session() (portal.Session, error) {
+	token := v.token(SessionCookie)
+	if token == "" {
+		return portal.Session{}, portal.ErrNoSession
+	}
+	return v.site.Store.SessionByToken(v.r.Context(), v.portal.ID, token)
+}
+
+// attempt reads the attempt named by a handle of the URL or of a form.
+func (v *visit) attempt(handle string) (portal.Attempt, error) {
+	if !tokenShaped(handle) || v.token(browserCookie) == "" {
+		return portal.Attempt{}, portal.ErrAttempt
+	}
+	return v.site.Store.AttemptByHandle(v.r.Context(), v.portal.ID, v.visitor(), handle)
+}
+
+// enter gives the browser its new session and sends it to the page first asked
+// for. A session it had before ends: one browser, one session.
+func (v *visit) enter(in portal.SignedIn) error {
+	if old := v.token(SessionCookie); old != "" && old != in.Token {
+		// The new session stands whether or not this works; the old one runs out.
+		_, _ = v.site.Store.SignOut(v.r.Context(), v.portal.ID, v.visitor(), old)
+	}
+	var life time.Duration
+	if in.Kept {
+		life = in.Absolute.Sub(v.site.Now())
+	}
+	v.setCookie(SessionCookie, in.Token, life, http.SameSiteLaxMode)
+	return v.redirect(v.site.returnPath(in.ReturnTo))
+}
+
+// redirect leads to a path of this site, or to an address that a connection's
+// settings name, always by GET.
+func (v *visit) redirect(to string) error {
+	v.w.Header().Set("Location", to)
+	v.w.WriteHeader(http.StatusSeeOther)
+	return nil
+}
+
+func (v *visit) render(status int, name string, data any) error {
+	if err := v.site.pages.Render(v.w, v.r, status, name, data); err != nil {
+		return &discovery.Error{Kind: discovery.Internal, Code: "render", Err: err}
+	}
+	return nil
+}
+
+// shown decides how a form is told what went wrong: on the page itself, with the
+// status and the Retry-After of the failure. It returns the failure when it is
+// not one that the person can put right there, and when a program is asking.
+func (v *visit) shown(err error) (*discovery.Error, error) {
+	var e *discovery.Error
+	if !errors.As(err, &e) || page.ForPrograms(v.r) {
+		return nil, err
+	}
+	switch e.Kind {
+	case discovery.Invalid, discovery.Forbidden, discovery.TooMany, discovery.Conflict:
+	default:
+		return nil, err
+	}
+	c := *e
+	if c.Say == "" {
+		c.Say = "That did not work. Please try again."
+	}
+	page.RetryAfter(v.w, c.Retry)
+	return &c, nil
+}
