@@ -1,0 +1,129 @@
+package config
+
+import (
+	"log/slog"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"strings"
+)
+
+// Metrics is the private listener with metrics, profiles and nothing personal.
+type Metrics struct {
+	Listen string // empty: none
+}
+
+// Log says how much is logged and in which form.
+type Log struct {
+	Level  slog.Level // info by default
+	Format string     // json (the default) or text
+}
+
+// Product is what pages and mails call the whole.
+type Product struct {
+	Name string
+}
+
+// A BlindIDKey is one version of the key that blinds addresses.
+type BlindIDKey struct {
+	Version byte
+	Key     Secret // 32 bytes
+}
+
+func metrics(s *section) Metrics {
+	sub := s.sub("metrics", false)
+	defer sub.done()
+	m := Metrics{Listen: get(sub, "listen", listenAddress, "")}
+	network := get(sub, "dangerously_allow_network", boolean, false)
+	if at, ok := sub.entries["listen"]; ok && m.Listen != "" && !loopback(m.Listen) && !network {
+		at.wrong("others than this machine reach %s: listen on 127.0.0.1, or set dangerously_allow_network: true where the network is private", m.Listen)
+	}
+	return m
+}
+
+func logging(s *section) Log {
+	sub := s.sub("log", false)
+	defer sub.done()
+	return Log{
+		Level:  get(sub, "level", logLevel, slog.LevelInfo),
+		Format: get(sub, "format", oneOf("json", "text"), "json"),
+	}
+}
+
+func product(s *section) Product {
+	sub := s.sub("product", false)
+	defer sub.done()
+	return Product{Name: get(sub, "name", text, "Domicile")}
+}
+
+func proxies(s *section) []netip.Prefix {
+	return get(s, "trusted_proxies", list(network), nil)
+}
+
+// blindIDKeys reads the versions of the blinding key, the current one first.
+func blindIDKeys(s *section) []BlindIDKey {
+	const want = "a list of {version: 1, key_file: blind-id.key}, the current one first"
+	seen := map[byte]bool{}
+	keys := need(s, "blind_id_keys", want, list(func(v value) BlindIDKey {
+		sub := v.section()
+		if sub.absent {
+			return BlindIDKey{}
+		}
+		defer sub.done()
+		k := BlindIDKey{
+			Version: byte(need(sub, "version", "a number from 1 to 255", integer(1, 255))),
+			Key:     sub.key("key", BlindKey, true),
+		}
+		if at, ok := sub.entries["version"]; ok && seen[k.Version] {
+			at.wrong("version %d is there twice: every key has its own", k.Version)
+		}
+		seen[k.Version] = true
+		return k
+	}))
+	if at, ok := s.entries["blind_id_keys"]; ok && len(keys) == 0 && at.isList() {
+		at.wrong("it is empty: want %s", want)
+	}
+	return keys
+}
+
+// database reads the location of a database: in the file itself where it can
+// hold no password (sqlite), else as a secret.
+func database(s *section) Secret {
+	inline, ok := s.take("database")
+	if ok {
+		location := text(inline)
+		switch {
+		case s.has("database_file") || s.has("database_env"):
+			inline.wrong("there is a database_file or database_env as well: keep one of them")
+		case location != "" && !strings.HasPrefix(location, "sqlite:"):
+			inline.wrong("only \"sqlite:/path/of/file.db\" may stand here: put a location with a password in a file of its own and name that with database_file")
+			return Secret{}
+		}
+		_, _ = s.take("database_file")
+		_, _ = s.take("database_env")
+		return s.location(inline, location)
+	}
+	location, at, ok := s.secret("database", "the database's location", !s.has("database"))
+	if !ok {
+		return Secret{}
+	}
+	return s.location(at, location)
+}
+
+func (s *section) location(at value, location string) Secret {
+	path, lite := strings.CutPrefix(location, "sqlite:")
+	switch u, err := url.Parse(location); {
+	case location == "":
+	case lite && (path == "" || strings.ContainsAny(path, "?#")):
+		at.wrong("want sqlite:/path/of/file.db, without ? or #")
+	case lite:
+		path = s.r.absolute(path)
+		location = "sqlite:" + path
+		if !isFolder(filepath.Dir(path)) {
+			at.wrong("there is no folder %s: make it first", filepath.Dir(path))
+		}
+	case err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" || strings.Trim(u.Path, "/") == "":
+		at.wrong("want sqlite:/path/of/file.db or postgres://user:password@host/name")
+	}
+	return Secret{location}
+}

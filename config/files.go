@@ -1,0 +1,204 @@
+package config
+
+import (
+	"crypto/ed25519"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// maxNamed bounds the files that a configuration names, other than catalogues.
+const maxNamed = 1 << 20
+
+var (
+	errNotRegular = errors.New("not a regular file")
+	errTooLarge   = errors.New("too large")
+)
+
+// readFile reads a file that the configuration names. It looks before it opens,
+// so that a pipe does not hold up the start.
+func readFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errNotRegular
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxNamed+1))
+	if err == nil && len(data) > maxNamed {
+		err = errTooLarge
+	}
+	return data, err
+}
+
+func complaint(path string, err error) string {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Sprintf("there is no file %s", path)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Sprintf("%s cannot be read by this user: change its owner or mode", path)
+	case errors.Is(err, errNotRegular):
+		return fmt.Sprintf("%s is not a file", path)
+	case errors.Is(err, errTooLarge):
+		return fmt.Sprintf("%s has more than %d bytes", path, maxNamed)
+	}
+	return fmt.Sprintf("%s cannot be read", path)
+}
+
+// secretFile reads a file that holds a secret, refusing one that other users of
+// the machine can read.
+func secretFile(v value) (string, bool) {
+	name := text(v)
+	if name == "" {
+		return "", false
+	}
+	path := v.r.absolute(name)
+	data, err := readFile(path)
+	if err != nil {
+		v.wrong("%s", complaint(path, err))
+		return "", false
+	}
+	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
+		v.wrong("others can read %s (mode %04o): chmod 600 it, and replace the secret if others may have", path, info.Mode().Perm())
+		return "", false
+	}
+	s := strings.TrimSpace(string(data))
+	if s == "" {
+		v.wrong("%s is empty: put the secret in it", path)
+		return "", false
+	}
+	return s, true
+}
+
+// secret reads name_file or name_env. The value returned with the secret is
+// where it stands, for saying more about it.
+func (s *section) secret(name, want string, required bool) (string, value, bool) {
+	file, byFile := s.take(name + "_file")
+	env, byEnv := s.take(name + "_env")
+	if !s.asked[name] && s.has(name) {
+		s.asked[name] = true
+		s.keys[name].wrong("a secret has no place in this file: put it in one of its own and name that with %s_file, or name an environment variable with %[1]s_env", name)
+		return "", value{}, false
+	}
+	switch {
+	case byFile && byEnv:
+		env.wrong("there is a %s_file as well: keep one of the two", name)
+		return "", value{}, false
+	case byFile:
+		t, ok := secretFile(file)
+		return t, file, ok
+	case byEnv:
+		t, ok := s.fromEnv(env)
+		return t, env, ok
+	case required && !s.has(name+"_env"):
+		s.missing(name+"_file", want+" in a file (or "+name+"_env, the name of an environment variable)")
+	}
+	return "", value{}, false
+}
+
+var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+func (s *section) fromEnv(v value) (string, bool) {
+	name := text(v)
+	if name == "" {
+		return "", false
+	}
+	if !envName.MatchString(name) {
+		// It may be the secret itself, so it is not repeated.
+		v.wrong("want the name of an environment variable, such as DOMICILE_DATABASE")
+		return "", false
+	}
+	t, _ := s.r.env(name)
+	t = strings.TrimSpace(t)
+	if t == "" {
+		v.wrong("the environment variable %s is not set, or empty", name)
+		return "", false
+	}
+	return t, true
+}
+
+// key reads name_file or name_env as a private key of one kind.
+func (s *section) key(name string, kind Kind, required bool) Secret {
+	t, at, ok := s.secret(name, "a "+string(kind), required)
+	if !ok {
+		return Secret{}
+	}
+	return decodeSecret(at, kind, t)
+}
+
+func decodeSecret(at value, kind Kind, t string) Secret {
+	key, err := DecodeKey(kind, t)
+	if err != nil {
+		at.wrong("%v", err)
+		return Secret{}
+	}
+	return Secret{string(key)}
+}
+
+// ed25519Public reads a public key that stands in the file itself.
+func ed25519Public(kind Kind) func(value) ed25519.PublicKey {
+	return func(v value) ed25519.PublicKey {
+		s := text(v)
+		if s == "" {
+			return nil
+		}
+		key, err := DecodeKey(kind, s)
+		if err != nil {
+			v.wrong("%v", err)
+			return nil
+		}
+		return key
+	}
+}
+
+// TLS is a certificate and its key, read again when the files change.
+type TLS struct{ CertFile, KeyFile string }
+
+// certificates reads a tls section, or nil when there is none.
+func certificates(s *section, now time.Time) *TLS {
+	t := s.sub("tls", false)
+	if t.absent {
+		return nil
+	}
+	defer t.done()
+	var key string
+	out := &TLS{
+		CertFile: need(t, "cert_file", "the path of a certificate chain in PEM form", readableFile),
+		KeyFile: need(t, "key_file", "the path of the certificate's private key", func(v value) string {
+			key, _ = secretFile(v)
+			return v.r.absolute(text(v))
+		}),
+	}
+	chain, err := readFile(out.CertFile)
+	if err != nil || key == "" {
+		return nil // and has been reported
+	}
+	certAt := t.entries["cert_file"]
+	pair, err := tls.X509KeyPair(chain, []byte(key))
+	if err != nil {
+		certAt.wrong("certificate and key do not make a pair: check that both are PEM and belong together")
+		return nil
+	}
+	if leaf, err := x509.ParseCertificate(pair.Certificate[0]); err == nil {
+		switch left := leaf.NotAfter.Sub(now); {
+		case left <= 0:
+			certAt.wrong("the certificate expired on %s: renew it", leaf.NotAfter.Format(time.DateOnly))
+		case left < 14*24*time.Hour:
+			certAt.warn("the certificate expires on %s: renew it", leaf.NotAfter.Format(time.DateOnly))
+		}
+	}
+	return out
+}

@@ -1,0 +1,272 @@
+package config
+
+import (
+	"crypto/ed25519"
+	"net"
+	"net/mail"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// Portal is the configuration of a region: `domicile serve portal`.
+type Portal struct {
+	Listen   string // public, for all portals of the region
+	TLS      *TLS   // nil: plain HTTP, for localhost or behind a proxy
+	Metrics  Metrics
+	Database Secret // sqlite:/… or postgres://…
+
+	Region         Region
+	Keys           Keys
+	BlindIDKeys    []BlindIDKey // the current one first
+	FrontDoor      FrontDoor
+	Mail           Mail
+	Sessions       Sessions
+	Fetch          Fetch
+	TrustedProxies []netip.Prefix
+	Log            Log
+	Product        Product
+
+	Warnings Mistakes // what is not wrong, but should be seen to
+}
+
+// Region is which region this is; the signed record says the same.
+type Region struct {
+	Name         string
+	Jurisdiction string
+}
+
+// Keys are the private keys of the region.
+type Keys struct {
+	Tickets    []Secret // text of HPKE keys that open tickets; the newest first
+	Publishing Secret   // Ed25519: signs claims
+	Data       Secret   // 32 bytes: seals secrets at rest
+}
+
+// FrontDoor is the global side as the region knows it.
+type FrontDoor struct {
+	PublicURL   *url.URL            // where people start
+	InternalURL *url.URL            // where claims go
+	TicketKeys  []ed25519.PublicKey // whose tickets are opened
+}
+
+// Mail says how messages leave.
+type Mail struct {
+	SMTP    Secret // smtp://user:password@host:587 or smtps://host:465
+	From    string
+	ReplyTo string // empty: none
+}
+
+// Sessions says how long a browser stays signed in.
+type Sessions struct {
+	Idle     time.Duration // without use
+	Absolute time.Duration // whatever happens
+	Keep     time.Duration // the absolute limit where "keep me signed in" was ticked
+}
+
+// Fetch says where metadata of customers' IdPs may be read from.
+type Fetch struct {
+	DangerouslyAllowLoopback bool // for IdPs on this very machine, in tests and demos
+}
+
+func portal(s *section, now time.Time) *Portal {
+	c := &Portal{
+		Listen:         need(s, "listen", "the address to listen on, such as \":8443\"", listenAddress),
+		TLS:            certificates(s, now),
+		Metrics:        metrics(s),
+		Database:       database(s),
+		Region:         region(s),
+		Keys:           keys(s),
+		BlindIDKeys:    blindIDKeys(s),
+		FrontDoor:      frontDoor(s),
+		Mail:           mailing(s),
+		Sessions:       sessions(s),
+		Fetch:          fetch(s),
+		TrustedProxies: proxies(s),
+		Log:            logging(s),
+		Product:        product(s),
+	}
+	different(s, "listen", c.Listen, "metrics.listen", c.Metrics.Listen)
+	if c.FrontDoor.PublicURL != nil {
+		behindProxy(s, c.FrontDoor.PublicURL, c.TLS, c.TrustedProxies)
+	}
+	return c
+}
+
+var (
+	regionName   = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$`)
+	jurisdiction = regexp.MustCompile(`^[A-Z0-9]([A-Z0-9-]{0,10}[A-Z0-9])$`)
+)
+
+// word reads text of a form that an expression describes to the machine and
+// want to the person.
+func word(form *regexp.Regexp, want string) func(value) string {
+	return func(v value) string {
+		s := text(v)
+		if s != "" && !form.MatchString(s) {
+			v.wrong("%q: want %s", s, want)
+		}
+		return s
+	}
+}
+
+func region(s *section) Region {
+	sub := s.sub("region", true)
+	defer sub.done()
+	return Region{
+		Name:         need(sub, "name", "the region's name in its signed record", word(regionName, "lower-case letters, digits and hyphens, at most 40")),
+		Jurisdiction: need(sub, "jurisdiction", "the legal territory in its signed record, such as EU", word(jurisdiction, "upper-case letters, digits and hyphens, 2 to 12, such as EU")),
+	}
+}
+
+func keys(s *section) Keys {
+	sub := s.sub("keys", true)
+	defer sub.done()
+	const want = "a list of ticket key files, the newest first"
+	seen := map[Secret]bool{}
+	k := Keys{
+		Tickets: need(sub, "ticket_key_files", want, list(func(v value) Secret {
+			t, ok := secretFile(v)
+			if !ok {
+				return Secret{}
+			}
+			key := decodeSecret(v, TicketKey, t)
+			if !key.IsZero() && seen[key] {
+				v.wrong("this key is in the list twice")
+			}
+			seen[key] = true
+			return Secret{EncodeKey(TicketKey, key.Bytes())}
+		})),
+		Publishing: sub.key("publishing_key", PublishingKey, true),
+		Data:       sub.key("data_key", DataKey, true),
+	}
+	if at, ok := sub.entries["ticket_key_files"]; ok && len(k.Tickets) == 0 && at.isList() {
+		at.wrong("it is empty: want %s", want)
+	}
+	return k
+}
+
+func frontDoor(s *section) FrontDoor {
+	sub := s.sub("front_door", true)
+	defer sub.done()
+	const want = "the front door's public keys, from \"domicile region keygen front-door\""
+	f := FrontDoor{
+		PublicURL:   need(sub, "public_url", "the origin of the global page, such as https://login.example.com", origin),
+		InternalURL: need(sub, "internal_url", "the origin of the front door's internal listener", origin),
+		TicketKeys:  need(sub, "ticket_keys", want, list(ed25519Public(FrontDoorPub))),
+	}
+	if at, ok := sub.entries["ticket_keys"]; ok && len(f.TicketKeys) == 0 && at.isList() {
+		at.wrong("it is empty: want %s", want)
+	}
+	return f
+}
+
+func mailing(s *section) Mail {
+	sub := s.sub("mail", true)
+	defer sub.done()
+	smtp, at, ok := sub.secret("smtp_url", "smtp://user:password@host:587", true)
+	if ok {
+		checkSMTP(at, smtp)
+	}
+	return Mail{
+		SMTP:    Secret{smtp},
+		From:    need(sub, "from", "the sender of messages, such as Domicile <no-reply@example.com>", mailbox),
+		ReplyTo: get(sub, "reply_to", mailbox, ""),
+	}
+}
+
+func checkSMTP(at value, location string) {
+	u, err := url.Parse(location)
+	switch {
+	case err != nil || u.Scheme != "smtp" && u.Scheme != "smtps" || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "":
+		at.wrong("want smtp://user:password@host:587 or smtps://user:password@host:465")
+	case u.User != nil && u.User.Username() == "":
+		at.wrong("there is a password but no user name in front of the @")
+	}
+}
+
+func mailbox(v value) string {
+	s := text(v)
+	if s == "" {
+		return ""
+	}
+	a, err := mail.ParseAddress(s)
+	if err != nil || strings.ContainsAny(s, "\r\n") {
+		v.wrong("%q is not a sender: write no-reply@example.com or Domicile <no-reply@example.com>", s)
+		return ""
+	}
+	if a.Name == "" {
+		return a.Address
+	}
+	return s
+}
+
+func sessions(s *section) Sessions {
+	sub := s.sub("sessions", false)
+	defer sub.done()
+	limit := duration(time.Minute, 400*24*time.Hour)
+	c := Sessions{
+		Idle:     get(sub, "idle", limit, time.Hour),
+		Absolute: get(sub, "absolute", limit, 12*time.Hour),
+		Keep:     get(sub, "keep", limit, 30*24*time.Hour),
+	}
+	if c.Idle > c.Absolute {
+		sub.contradiction("a session idle for %s has long ended: want idle of at most absolute, %s", c.Idle, c.Absolute, "idle", "absolute")
+	}
+	if c.Absolute > c.Keep {
+		sub.contradiction("absolute is %s: want keep of at least that, and it is %s", c.Absolute, c.Keep, "keep", "absolute")
+	}
+	return c
+}
+
+// contradiction blames the first of keys that is in the file.
+func (s *section) contradiction(format string, a, b time.Duration, keys ...string) {
+	for _, key := range keys {
+		if at, ok := s.entries[key]; ok {
+			at.wrong(format, short(a), short(b))
+			return
+		}
+	}
+}
+
+func fetch(s *section) Fetch {
+	sub := s.sub("fetch", false)
+	defer sub.done()
+	f := Fetch{DangerouslyAllowLoopback: get(sub, "dangerously_allow_loopback", boolean, false)}
+	if f.DangerouslyAllowLoopback {
+		sub.entries["dangerously_allow_loopback"].warn("whoever may set up a connection can make this server talk to services on its own machine: never in production")
+	}
+	return f
+}
+
+func hostOf(address string) string {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	return host
+}
+
+// different sees to it that no two listeners want the same address. It is given
+// names and addresses in turn.
+func different(s *section, pairs ...string) {
+	for i := 2; i < len(pairs); i += 2 {
+		for j := 0; j < i; j += 2 {
+			if a, b := pairs[i+1], pairs[j+1]; a != "" && a == b && !strings.HasSuffix(a, ":0") {
+				top, _, _ := strings.Cut(pairs[i], ".")
+				at := s.entries[top]
+				at.path = pairs[i]
+				at.wrong("%s has the same address, %s: give each its own", pairs[j], a)
+			}
+		}
+	}
+}
+
+// behindProxy warns where every client would look like the proxy.
+func behindProxy(s *section, public *url.URL, t *TLS, trusted []netip.Prefix) {
+	if public != nil && public.Scheme == "https" && t == nil && !s.has("tls") && len(trusted) == 0 {
+		s.entries["listen"].warn("there is no tls, so a proxy must be in front, but no trusted_proxies: every client would look like the proxy, and share its rate limit")
+	}
+}
