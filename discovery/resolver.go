@@ -59,16 +59,12 @@ func (r *Resolver) Resolve(ctx context.Context, a Address, proved ...string) ([]
 	if st == nil {
 		return nil, unavailable(CodeNotReady, errors.New("no snapshot yet"))
 	}
-	routes := st.find(a.Domain())
 	entries, failed := r.Directory.Entries(ctx, r.Keys.IDs(a))
 	if failed != nil {
 		failed = unavailable(CodeDirectory, failed)
 	}
 
-	var found []match
-	for i := range routes {
-		found = add(found, match{at: st.portals[routes[i].Portal], signIn: routes[i].SignIn, connection: routes[i].Connection})
-	}
+	found := routed(st, a.Domain())
 	for i := range entries {
 		at := st.portals[entries[i].Portal]
 		if at == nil {
@@ -121,6 +117,25 @@ func (r *Resolver) tell(found []match, proved []string, failed error) ([]Destina
 		told = append(told, Destination{Portal: m.at.Portal, Region: record, SignIn: m.signIn, Connection: m.connection})
 	}
 	return told, failed
+}
+
+// Domain is Resolve for whoever asks about a domain and no person: no account is
+// looked for.
+func (r *Resolver) Domain(domain string, proved ...string) ([]Destination, error) {
+	st := r.Snapshot.state.Load()
+	if st == nil {
+		return nil, unavailable(CodeNotReady, errors.New("no snapshot yet"))
+	}
+	return r.tell(routed(st, domain), proved, nil)
+}
+
+// routed matches what the domain's most specific routes lead to.
+func routed(st *state, domain string) []match {
+	var found []match
+	for _, route := range st.find(domain) {
+		found = add(found, match{at: st.portals[route.Portal], signIn: route.SignIn, connection: route.Connection})
+	}
+	return found
 }
 
 // Destination returns one portal as it may be shown to a browser that proved

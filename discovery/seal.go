@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -135,7 +136,7 @@ func OpenProof(jws string, known []regions.Record, frontDoor string, now time.Ti
 	if err != nil {
 		return Proof{}, forbidden("proof_refused", err)
 	}
-	if p.FrontDoor != frontDoor {
+	if strings.TrimSuffix(p.FrontDoor, "/") != strings.TrimSuffix(frontDoor, "/") {
 		return Proof{}, forbidden("proof_refused", errors.New("made out to another front door"))
 	}
 	if age := now.Sub(time.Unix(p.Issued, 0)); age > ProofLife || age < -time.Minute {

@@ -1,0 +1,209 @@
+// Package web is the front door as browsers and programs meet it: the global
+// sign-in page, the chooser, POST /v1/discover, WebFinger, and, on a listener of
+// its own, the intake of the regions' claims.
+//
+// Every door asks the same [discovery.Resolver] and is bounded by the same rate
+// limits, which are spent before anything is known of the address. A GET changes
+// nothing. The address a person typed goes into a sealed ticket for one region
+// and into nothing else: no URL, no hidden field, no log line, no cookie.
+package web
+
+import (
+	"crypto/ed25519"
+	"embed"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gorilla/mux"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/domicile-sso/domicile/discovery"
+	"github.com/domicile-sso/domicile/discovery/page"
+	"github.com/domicile-sso/domicile/regions"
+	"github.com/domicile-sso/domicile/regions/ticket"
+)
+
+//go:embed pages/*.html
+var files embed.FS
+
+// Options of a [Site]. Resolver, Regions, URL, Tickets and Secret are required.
+type Options struct {
+	Resolver *discovery.Resolver
+	Regions  *regions.Catalogue
+
+	URL     string             // public URL of the front door, as proofs name it
+	Tickets ed25519.PrivateKey // signs tickets
+	Secret  []byte             // 32 bytes or more: seals cookies and choices, the same at all front doors
+
+	Limits Limits
+	Redis  redis.UniversalClient // shares the limits between front doors; nil: each counts by itself
+
+	Log     *slog.Logger
+	Metrics prometheus.Registerer // nil: none
+	Now     func() time.Time      // nil: time.Now
+}
+
+// A Site is the public side of the front door.
+type Site struct {
+	Options
+	host    string
+	pages   *page.Set
+	limiter *limiter
+	cookies sealer
+	choices sealer
+	lookups *prometheus.CounterVec
+	router  *mux.Router
+}
+
+// New builds the site. Put cmd/internal/serve's chain around it, with
+// [Site.Error] for what the chain refuses.
+func New(o Options) (*Site, error) {
+	if o.Resolver == nil || o.Regions == nil || len(o.Tickets) != ed25519.PrivateKeySize {
+		return nil, errors.New("front door: resolver, regions and ticket key are required")
+	}
+	u, err := url.Parse(o.URL)
+	if err != nil || u.Host == "" {
+		return nil, errors.New("front door: its public URL is required")
+	}
+	if len(o.Secret) < 32 {
+		return nil, fmt.Errorf("front door: want a secret of 32 bytes or more, have %d", len(o.Secret))
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	pages, err := page.New(files, page.Options{Log: o.Log, FrontDoor: o.URL})
+	if err != nil {
+		return nil, fmt.Errorf("front door: %w", err)
+	}
+	s := &Site{Options: o, host: u.Host, pages: pages}
+	if s.cookies, err = newSealer(o.Secret, "portals cookie"); err != nil {
+		return nil, fmt.Errorf("front door: %w", err)
+	}
+	if s.choices, err = newSealer(o.Secret, "choice"); err != nil {
+		return nil, fmt.Errorf("front door: %w", err)
+	}
+	if s.limiter, err = newLimiter(o); err != nil {
+		return nil, fmt.Errorf("front door: %w", err)
+	}
+	s.lookups = promauto.With(o.Metrics).NewCounterVec(prometheus.CounterOpts{
+		Name: "domicile_discovery_lookups_total",
+		Help: "Lookups by door (page, choice, json, webfinger) and outcome (one, several, none, partial, invalid, limited, failed).",
+	}, []string{"door", "outcome"})
+	promauto.With(o.Metrics).NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "domicile_discovery_regions",
+		Help: "Regions whose record is valid now.",
+	}, func() float64 { return float64(len(o.Regions.Regions())) })
+	s.router = s.newRouter()
+	return s, nil
+}
+
+// A route is one line of the site's list. GET answers HEAD too.
+type route struct {
+	method, path string
+	handle       func(http.ResponseWriter, *http.Request) error
+}
+
+func (s *Site) routes() []route {
+	return []route{
+		{"GET", "/", s.front},
+		{"POST", "/", s.find},
+		{"POST", "/choose", s.choose},
+		{"GET", "/remember", s.askRemember},
+		{"POST", "/remember", s.remember},
+		{"POST", "/forget", s.forget},
+		{"POST", "/v1/discover", s.discover},
+		{"GET", "/.well-known/webfinger", s.webFinger},
+	}
+}
+
+func (s *Site) newRouter() *mux.Router {
+	// Paths are compared as they were sent: cleaning would redirect, and decoding
+	// would let two programs on the way see two paths.
+	router := mux.NewRouter().SkipClean(true).UseEncodedPath()
+	allowed := make(map[string][]string)
+	for _, rt := range s.routes() {
+		methods := []string{rt.method}
+		if rt.method == http.MethodGet {
+			methods = append(methods, http.MethodHead)
+		}
+		allowed[rt.path] = append(allowed[rt.path], methods...)
+		router.Handle(rt.path, s.pages.Handle(rt.handle)).Methods(methods...)
+	}
+	router.PathPrefix("/assets/").Handler(page.Assets())
+	router.NotFoundHandler = s.pages.Handle(func(http.ResponseWriter, *http.Request) error {
+		return &discovery.Error{Kind: discovery.NotFound, Code: "no_route"}
+	})
+	router.MethodNotAllowedHandler = s.pages.Handle(func(w http.ResponseWriter, r *http.Request) error {
+		methods := allowed[r.URL.EscapedPath()]
+		slices.Sort(methods)
+		w.Header().Set("Allow", strings.Join(methods, ", "))
+		return &discovery.Error{Kind: discovery.NotAllowed, Code: "method_not_allowed"}
+	})
+	return router
+}
+
+func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.router.ServeHTTP(w, r) }
+
+// Error answers a request that was refused before it came here.
+func (s *Site) Error(w http.ResponseWriter, r *http.Request, err error) { s.pages.Error(w, r, err) }
+
+// resolve is the one way every door looks an address up.
+func (s *Site) resolve(r *http.Request, door string, a discovery.Address) ([]discovery.Destination, error) {
+	found, err := s.Resolver.Resolve(r.Context(), a, s.proved(r)...)
+	s.lookups.WithLabelValues(door, outcome(len(found), err)).Inc()
+	return found, err
+}
+
+func outcome(found int, err error) string {
+	switch {
+	case err != nil && found == 0:
+		return "failed"
+	case err != nil:
+		return "partial"
+	case found == 0:
+		return "none"
+	case found == 1:
+		return "one"
+	}
+	return "several"
+}
+
+// invalid counts what was no address, and passes the error on.
+func (s *Site) invalid(door string, err error) error {
+	s.lookups.WithLabelValues(door, "invalid").Inc()
+	return err
+}
+
+// allow spends one try of this client's, before anything is known of the
+// address: what is limited is the asking, whoever is asked for.
+func (s *Site) allow(r *http.Request, door string) error {
+	wait := s.limiter.wait(r.Context(), page.Client(r.Context()))
+	if wait <= 0 {
+		return nil
+	}
+	s.lookups.WithLabelValues(door, "limited").Inc()
+	return &discovery.Error{Kind: discovery.TooMany, Code: "rate_limited", Retry: wait}
+}
+
+// signIn is the sign-in page of a destination with a ticket made out to it.
+func (s *Site) signIn(d discovery.Destination, a discovery.Address) (string, error) {
+	sealed, err := ticket.Seal(d.Region, s.Tickets, ticket.Ticket{
+		Region: d.Region.Region, Portal: d.Portal.ID, Connection: d.Connection,
+		Address: a.Clear(), Issued: s.Now(),
+	})
+	if err != nil {
+		return "", fmt.Errorf("seal a ticket for %s: %w", d.Portal.ID, err)
+	}
+	return d.Portal.URL + "/login?ticket=" + sealed, nil
+}
