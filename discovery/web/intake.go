@@ -21,8 +21,8 @@ type IntakeOptions struct {
 	Now     func() time.Time // nil: time.Now
 }
 
-// IntakeLimits are the routes of Intake that take more than an ordinary form.
-func IntakeLimits() map[string]int64 { return map[string]int64{"/claims": discovery.MaxBatch} }
+// MaxClaims is the longest body that POST /claims takes.
+const MaxClaims = discovery.MaxBatch
 
 // Intake is where regions publish, on a listener that only they can reach. It
 // believes the signature, not the connection.
@@ -59,7 +59,7 @@ func (o IntakeOptions) claims(w http.ResponseWriter, r *http.Request) error {
 	if r.Header.Get("Content-Type") != "application/jose" {
 		return &discovery.Error{Kind: discovery.MediaType, Code: "claims_type", Say: "Send a signed batch as application/jose."}
 	}
-	body, err := readBody(w, r, "claims", discovery.MaxBatch)
+	body, err := readBody(w, r, "claims", MaxClaims)
 	if err != nil {
 		return err
 	}

@@ -11,9 +11,9 @@ import (
 
 // The link relation and properties of our WebFinger answers.
 const (
-	relPortal       = "urn:domicile:rel:portal"
-	propID          = "urn:domicile:portal"
-	propRegion      = "urn:domicile:region"
+	relPortal        = "urn:domicile:rel:portal"
+	propID           = "urn:domicile:portal"
+	propRegion       = "urn:domicile:region"
 	propJurisdiction = "urn:domicile:jurisdiction"
 )
 
