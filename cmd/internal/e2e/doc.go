@@ -1,0 +1,12 @@
+// Package e2e drives the real binary with a real browser, as people do, and
+// signs people in through identity providers that none of us wrote.
+//
+// It has tests only. Each flow is walked twice: with scripts and with scripts
+// off. Every page that is reached is looked at once, wide and narrow, light and
+// dark: axe-core must find nothing serious, and nothing may stick out at the
+// side. With E2E_SHOTS=folder the pictures are kept there.
+//
+// Tests wait for what they need to see and never for a while. A request to
+// anything but this machine, and a complaint of the browser about one of our
+// pages (a policy that was violated, a script that failed), fails the test.
+package e2e

@@ -1,0 +1,51 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+)
+
+// suite is what all tests of this process share: one browser, one build of the
+// binary. It ends with the process.
+var suite shared
+
+type shared struct {
+	chromium string // path of the browser, set before it is started
+	dir      string
+
+	mu  sync.Mutex
+	end []func()
+}
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "domicile-e2e-")
+	if err != nil {
+		panic(err)
+	}
+	suite.dir = dir
+	code := m.Run()
+	for _, f := range slices.Backward(suite.end) {
+		f()
+	}
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// folder is a folder that lasts as long as the process.
+func (s *shared) folder(name string) string { return filepath.Join(s.dir, name) }
+
+// atEnd is called after the last test.
+func (s *shared) atEnd(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.end = append(s.end, f)
+}
+
+// both walks a flow with scripts and without.
+func both(t *testing.T, walk func(t *testing.T, scripts bool)) {
+	t.Run("scripts", func(t *testing.T) { walk(t, true) })
+	t.Run("no scripts", func(t *testing.T) { walk(t, false) })
+}
