@@ -9,6 +9,7 @@ type Field struct {
 	Type         string // email | password | text
 	Value        string // never set for passwords
 	Hint         string
+	Describe     string // id of text elsewhere on the page that is also about it
 	Autocomplete string // username | current-password | new-password | email
 	Error        string // what is wrong and how to put it right
 	Focus        bool   // at most one on a page

@@ -215,7 +215,7 @@ func (v *visit) showPasswordChange(status int, wrong *discovery.Error) error {
 }
 
 func newField() page.Field {
-	return page.Field{Name: "new", Label: "New password", Type: "password", Autocomplete: "new-password"}
+	return page.Field{Name: "new", Label: "New password", Type: "password", Autocomplete: "new-password", Describe: "rules"}
 }
 
 func confirmField() page.Field {
