@@ -191,6 +191,10 @@ func (c *capped) Close() error { return c.body.Close() }
 // for every type with that suffix), and an image must also look like one. Every
 // failure is an *Error.
 func Get(ctx context.Context, client *http.Client, url string, types ...string) ([]byte, error) {
+	// As it was typed: parsing already drops an empty fragment.
+	if err := Check(client, url); err != nil {
+		return nil, err
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, &Error{ErrAddress}

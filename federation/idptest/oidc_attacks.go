@@ -132,13 +132,13 @@ func signatureAttacks() []OIDCAttack {
 		{ID: "OID-06", Name: "kid absent, one key", Faults: header(func(h map[string]any) { delete(h, "kid") })},
 		{ID: "OID-06", Name: "kid is a path", Code: "signature_invalid", Faults: header(func(h map[string]any) { h["kid"] = "../../../../dev/null" })},
 		{ID: "OID-06", Name: "kid is SQL", Code: "signature_invalid", Faults: header(func(h map[string]any) { h["kid"] = "x' UNION SELECT 'k" })},
-		{ID: "OID-06", Name: "kid of 900 KB", Code: "id_token_too_large", Faults: header(func(h map[string]any) { h["kid"] = strings.Repeat("k", 900<<10) })},
+		{ID: "OID-06", Name: "kid of 600 KB", Code: "id_token_too_large", Faults: header(func(h map[string]any) { h["kid"] = strings.Repeat("k", 600<<10) })},
 		{ID: "OID-06", Name: "kid is a number", Code: "id_token_malformed", Faults: header(func(h map[string]any) { h["kid"] = 1 })},
 		{ID: "OID-07", Name: "key for encryption", Code: "signature_invalid", Faults: keyed(func(k map[string]any) { k["use"] = "enc" })},
 		{ID: "OID-07", Name: "key_ops without verify", Code: "signature_invalid", Faults: keyed(func(k map[string]any) { k["key_ops"] = []string{"encrypt", "wrapKey"} })},
 		{ID: "OID-07", Name: "key for another algorithm", Code: "signature_invalid", Faults: keyed(func(k map[string]any) { k["alg"] = "RS512" })},
 		{ID: "OID-07", Name: "key for a key exchange", Code: "signature_invalid", Faults: keyed(func(k map[string]any) { k["alg"] = "RSA-OAEP" })},
-		{ID: "OID-09", Name: "header nested 400,000 deep", Code: "id_token_too_large", Faults: deep(400_000)},
+		{ID: "OID-09", Name: "header nested 300,000 deep", Code: "id_token_too_large", Faults: deep(300_000)},
 		{ID: "OID-09", Name: "header nested 4,000 deep", Code: "id_token_malformed", Faults: deep(4_000)},
 		{ID: "OID-10", Name: "JWE with PBES2 and 2^31 rounds", Code: "id_token_encrypted", Faults: token(func(_ *rsa.PrivateKey, _, _ map[string]any) string {
 			h := mustJSON(map[string]any{"alg": "PBES2-HS256+A128KW", "enc": "A128GCM", "p2c": int64(1) << 31, "p2s": "c2FsdHNhbHQ"})

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	maxDepth   = 12   // of arrays and objects
-	maxMembers = 5000 // of all objects and arrays of a document together
+	maxDepth   = 12     // of arrays and objects
+	maxMembers = 20_000 // of all objects and arrays of a document together
 )
 
 // An object is a JSON object in which every name occurs once and is spelled as
