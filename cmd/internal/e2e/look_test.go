@@ -63,7 +63,7 @@ func (b *tab) see(s sight) {
 	b.t.Helper()
 	b.do("changing the window",
 		call(emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
-			Width: s.width, Height: s.height, DeviceScaleFactor: 1, Mobile: s.width < 600}),
+			Width: s.width, Height: s.height, ScreenWidth: s.width, ScreenHeight: s.height, DeviceScaleFactor: 1, Mobile: s.width < 600}),
 		call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 			// Contrast is that of the page at rest, not half-way through a fade.
 			Features: []*emulation.MediaFeature{
@@ -71,7 +71,7 @@ func (b *tab) see(s sight) {
 				{Name: "prefers-reduced-motion", Value: "reduce"},
 			}}))
 	b.until("the window changing", func() (bool, error) {
-		return eval[bool](b, fmt.Sprintf(`innerWidth === %d && matchMedia("(prefers-color-scheme: %s)").matches`, s.width, s.scheme))
+		return eval[bool](b, fmt.Sprintf(`screen.width === %d && matchMedia("(prefers-color-scheme: %s)").matches`, s.width, s.scheme))
 	})
 }
 
