@@ -217,11 +217,11 @@ func (s *Site) asMember(v *visit, handle func(*visit) error) error {
 	if v.r.Method != http.MethodGet || v.passive() || to == "/" {
 		return v.redirect("/login")
 	}
-	handle2, err := s.Store.StartAttempt(v.r.Context(), v.portal.ID, v.newVisitor(), portal.Attempt{ReturnTo: to})
+	attempt, err := s.Store.StartAttempt(v.r.Context(), v.portal.ID, v.newVisitor(), portal.Attempt{ReturnTo: to})
 	if err != nil {
 		return fmt.Errorf("start attempt: %w", err)
 	}
-	return v.redirect("/login?attempt=" + handle2)
+	return v.redirect("/login?attempt=" + attempt)
 }
 
 // returnPath is where a sign-in may lead: one of this site's own member pages.

@@ -28,6 +28,9 @@ func (s *Site) openTicket(v *visit, sealed string) error {
 	}
 	handle, err := s.Store.StartFromTicket(v.r.Context(), v.portal.ID, v.newVisitor(), t.ID, t.Expires,
 		portal.Attempt{Address: t.address, ReturnTo: "/", FromTicket: true})
+	if errors.Is(err, portal.ErrTicket) {
+		err = v.refuseTicket("ticket_spent")
+	}
 	if err != nil {
 		return v.startAgain(err, "/")
 	}
@@ -59,12 +62,17 @@ func (s *Site) readTicket(v *visit, sealed string) (openedTicket, error) {
 			}
 		}
 	}
-	err := s.Store.Audit(v.r.Context(), portal.Event{
-		At: s.Now(), Portal: v.portal.ID, Action: "ticket.refused", Code: code, Method: "ticket",
+	return openedTicket{}, v.refuseTicket(code)
+}
+
+// refuseTicket audits why a ticket did not count and says none of it.
+func (v *visit) refuseTicket(code string) error {
+	err := v.site.Store.Audit(v.r.Context(), portal.Event{
+		At: v.site.Now(), Portal: v.portal.ID, Action: "ticket.refused", Code: code, Method: "ticket",
 		Reference: page.Reference(v.r.Context()), Client: portal.Network(page.Client(v.r.Context())),
 	})
 	if err != nil {
-		return openedTicket{}, fmt.Errorf("audit refused ticket: %w", err)
+		return fmt.Errorf("audit refused ticket: %w", err)
 	}
-	return openedTicket{}, portal.ErrTicket
+	return portal.ErrTicket
 }

@@ -42,6 +42,7 @@ type visit struct {
 	portal     portal.Portal
 	connection string          // of the path, if it names one
 	member     *portal.Session // set on member routes
+	browser    portal.Secret   // the value of browserCookie that this answer sets
 }
 
 // passive reports whether nobody is there to read the answer: a HEAD request, or
@@ -136,10 +137,13 @@ func (v *visit) visitor() portal.Visitor {
 // cookie gets one.
 func (v *visit) newVisitor() portal.Visitor {
 	who := v.visitor()
-	if who.Browser == "" {
-		who.Browser = portal.NewSecret()
+	if v.browser == "" {
+		if v.browser = who.Browser; v.browser == "" {
+			v.browser = portal.NewSecret()
+		}
+		v.setCookie(browserCookie, v.browser, browserLife, http.SameSiteLaxMode)
 	}
-	v.setCookie(browserCookie, who.Browser, browserLife, http.SameSiteLaxMode)
+	who.Browser = v.browser
 	return who
 }
 
