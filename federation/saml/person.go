@@ -107,21 +107,21 @@ func readPerson(assertion *etree.Element, m federation.Mapping, identity *federa
 // sign-in. It is let through only beside a subject identifier attribute, which
 // then is the subject, with its name in front so that no NameID can equal it.
 func subject(nameID *etree.Element, attributes attributes) (string, error) {
-	value := text(nameID)
-	if attrOr(nameID, "Format") == formatTransient || nameID == nil {
+	value, code := text(nameID), "subject"
+	if nameID == nil || attrOr(nameID, "Format") == formatTransient {
 		value = ""
+		if nameID != nil {
+			code = "subject_transient"
+		}
 		for _, n := range subjectNames {
-			if v := attributes[n]; len(v) == 1 && v[0] != "" {
+			if v := attributes[n]; len(v) == 1 {
 				value = n + " " + v[0]
 				break
 			}
 		}
-		if value == "" {
-			return "", refuse("subject_transient")
-		}
 	}
 	if value == "" || len(value) > maxSubject || hasControl(value) {
-		return "", refuse("subject")
+		return "", refuse(code)
 	}
 	return value, nil
 }
