@@ -19,7 +19,7 @@ type VersionError struct {
 
 func (e *VersionError) Error() string {
 	if e.Have < e.Want {
-		return fmt.Sprintf("the database is at version %d and this binary needs %d: run domicile migrate", e.Have, e.Want)
+		return fmt.Sprintf("the database is at version %d and this binary needs %d: run domicile migrate up", e.Have, e.Want)
 	}
 	return fmt.Sprintf("the database is at version %d, ahead of the %d this binary knows: run a newer binary", e.Have, e.Want)
 }

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/domicile-sso/domicile/discovery"
+	"github.com/domicile-sso/domicile/portal"
+)
+
+func accountCommand() *cobra.Command {
+	return group("account", "People in a portal", accountInvite(),
+		accountSwitch("disable", "Disable a person's account and end their sessions", "disabled: they cannot sign in, and their sessions have ended"),
+		accountSwitch("enable", "Enable a disabled account again", "enabled: they can sign in"),
+		accountList())
+}
+
+func accountInvite() *cobra.Command {
+	var inv portal.Invitation
+	var valid time.Duration
+	c := &cobra.Command{
+		Use:   "invite ADDRESS --portal ID",
+		Short: "Invite a person to a portal by mail",
+		Long: `Invite a person to a portal by mail.
+
+Two mails are queued: one with the link, and one with the address to use and a
+temporary password, which has to be changed on the way in. A person whose domain
+signs in through a connection gets the link only. The region's server sends
+them. Inviting somebody again who has not come yet replaces the invitation;
+inviting somebody who has changes nothing.`,
+		Example: `  domicile account invite ian@initech.example --config ca.yaml --portal initech --given-name Ian`,
+		Args:    takes("ADDRESS"),
+		RunE: onRegion(func(r *operator, args []string) (err error) {
+			if inv.Address, err = discovery.ParseAddress(args[0]); err != nil {
+				return err
+			}
+			inv.Expires = r.now().Add(valid)
+			d, ok, err := r.store.DomainFor(r.ctx, inv.Portal, inv.Address.Domain())
+			if err != nil {
+				return err
+			}
+			inv.Federated = ok && !d.AllowsPassword()
+			changed, err := r.store.Invite(r.ctx, portal.Visitor{}, inv)
+			if err != nil {
+				return err
+			}
+			if changed {
+				r.say("Invited. The mail is queued, and the link is good until %s.", inv.Expires.UTC().Format("2 January 2006, 15:04 UTC"))
+			} else {
+				r.say("Nothing changed: this person has an account already.")
+			}
+			return nil
+		}),
+	}
+	f := c.Flags()
+	f.StringVar(&inv.Portal, "portal", "", "the portal")
+	f.StringVar(&inv.GivenName, "given-name", "", "first name, for the mail")
+	f.StringVar(&inv.FamilyName, "family-name", "", "last name")
+	f.DurationVar(&valid, "valid", 72*time.Hour, "how long the invitation is good for")
+	return required(c, "portal")
+}
+
+func accountSwitch(name, short, done string) *cobra.Command {
+	var id string
+	c := &cobra.Command{
+		Use:     name + " ADDRESS --portal ID",
+		Short:   short,
+		Example: "  domicile account " + name + " ian@initech.example --config ca.yaml --portal initech",
+		Args:    takes("ADDRESS"),
+		RunE: onRegion(func(r *operator, args []string) error {
+			a, err := discovery.ParseAddress(args[0])
+			if err != nil {
+				return err
+			}
+			var do func(context.Context, string, portal.Visitor, discovery.Address) (bool, error) = r.store.Enable
+			if name == "disable" {
+				do = r.store.Disable
+			}
+			changed, err := do(r.ctx, id, portal.Visitor{}, a)
+			if err != nil {
+				return err
+			}
+			r.did(changed, "The account is %s.", done)
+			return nil
+		}),
+	}
+	c.Flags().StringVar(&id, "portal", "", "the portal")
+	return required(c, "portal")
+}
+
+func accountList() *cobra.Command {
+	var id string
+	var addresses bool
+	c := &cobra.Command{
+		Use:   "list --portal ID [--addresses]",
+		Short: "List the accounts of a portal",
+		Long: `List the accounts of a portal.
+
+Accounts are shown by their IDs, as in the audit log. Addresses are shown only
+with --addresses: a listing tends to end up in a ticket.`,
+		Example: "  domicile account list --config ca.yaml --portal initech",
+		Args:    noArgs,
+		RunE: onRegion(func(r *operator, _ []string) error {
+			if _, err := r.store.PortalByID(r.ctx, id); err != nil {
+				return err
+			}
+			all, err := r.store.Accounts(r.ctx, id)
+			if err != nil {
+				return err
+			}
+			columns := []string{"ID", "STATUS", "CREATED", "LAST SIGN-IN"}
+			if addresses {
+				columns = append(columns, "ADDRESS")
+			}
+			t := r.table(columns...)
+			for _, a := range all {
+				cells := []string{a.ID, string(a.Status), date(a.Created), or(date(a.LastSignIn), "never")}
+				if addresses {
+					cells = append(cells, a.Primary.Clear())
+				}
+				t.row(cells...)
+			}
+			return t.done("Portal " + id + " has no accounts yet.")
+		}),
+	}
+	c.Flags().StringVar(&id, "portal", "", "the portal")
+	c.Flags().BoolVar(&addresses, "addresses", false, "show people's addresses")
+	return required(c, "portal")
+}

@@ -1,0 +1,101 @@
+// Domicile is the front door of a product that keeps its customers' data in
+// several legal territories. This is the whole of it in one binary.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	os.Exit(run(os.Args[1:]))
+}
+
+// run returns the exit code: 0 done, 1 it could not be done, 2 it was not
+// understood.
+func run(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := rootCommand()
+	root.SetArgs(args)
+	root.SetContext(ctx)
+	cmd, err := root.ExecuteC()
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintf(os.Stderr, "domicile: %v\n", err)
+	var usage *usageError
+	if errors.As(err, &usage) {
+		fmt.Fprintf(os.Stderr, "Run '%s --help' for usage.\n", cmd.CommandPath())
+		return 2
+	}
+	return 1
+}
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "domicile",
+		Short: "The front door of a product whose data lives in several jurisdictions",
+		Long: `Domicile is the front door of a product whose data lives in several jurisdictions.
+
+A person types an address on the global page and ends up signed in at the right
+portal, in the right jurisdiction, through the right federation.
+
+To see it at work: domicile demo`,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		Args:              noArgs,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.AddCommand(commands()...)
+	return root
+}
+
+// A usageError is a command line that was not understood.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func misused(format string, args ...any) error {
+	return &usageError{fmt.Errorf(format, args...)}
+}
+
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if cmd.HasSubCommands() {
+		return misused("there is no command %q in %s", args[0], cmd.CommandPath())
+	}
+	return misused("%s takes no arguments, but got %q", cmd.CommandPath(), args[0])
+}
+
+// takes wants one argument for each name.
+func takes(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < len(names) {
+			return misused("%s is missing", names[len(args)])
+		}
+		if len(args) > len(names) {
+			return misused("%q is one argument too many", args[len(names)])
+		}
+		return nil
+	}
+}
+
+// group is a command that only holds others.
+func group(name, short string, sub ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{Use: name, Short: short, Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	c.AddCommand(sub...)
+	return c
+}

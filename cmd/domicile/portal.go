@@ -1,0 +1,72 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/domicile-sso/domicile/discovery"
+	"github.com/domicile-sso/domicile/portal"
+)
+
+func portalCommand() *cobra.Command {
+	return group("portal", "Portals of a region", portalCreate(), portalList())
+}
+
+func portalCreate() *cobra.Command {
+	var p portal.Portal
+	var disclosure string
+	c := &cobra.Command{
+		Use:   "create ID --url URL --name NAME",
+		Short: "Create a portal, or change its name, disclosure, contact or sign-in switch",
+		Long: `Create a portal, or change its name, disclosure, contact or sign-in switch.
+
+A portal is one organisation's space. Its ID is unique over all regions, and its
+URL is fixed: identity providers and people's bookmarks keep it, also when the
+portal moves to another region. Running the command again changes only what
+differs.`,
+		Example: `  domicile portal create acme --config eu.yaml \
+      --url https://acme.eu.example.com --name "Acme Corporation" \
+      --contact "the service desk, extension 4711"`,
+		Args: takes("ID"),
+		RunE: onRegion(func(r *operator, args []string) error {
+			p.ID, p.Disclosure = args[0], discovery.Disclosure(disclosure)
+			if p.Name == "" {
+				p.Name = p.ID
+			}
+			changed, err := r.store.CreatePortal(r.ctx, p)
+			if err != nil {
+				return err
+			}
+			r.did(changed, "Portal %s is at %s.", p.ID, p.URL)
+			return nil
+		}),
+	}
+	f := c.Flags()
+	f.StringVar(&p.URL, "url", "", "where the portal is: scheme and host, no path")
+	f.StringVar(&p.Name, "name", "", "name shown to people; the ID by default")
+	f.StringVar(&disclosure, "disclosure", string(discovery.Listed), "who may hear of it at the front door: listed (whoever types an address of it) or proven")
+	f.StringVar(&p.Contact, "contact", "", "whom to ask for an invitation; shown on the sign-in page")
+	f.BoolVar(&p.KeepSigned, "keep-signed-in", true, `offer "keep me signed in"`)
+	return required(c, "url")
+}
+
+func portalList() *cobra.Command {
+	return &cobra.Command{
+		Use:     "list",
+		Short:   "List the portals of the region",
+		Example: "  domicile portal list --config eu.yaml",
+		Args:    noArgs,
+		RunE: onRegion(func(r *operator, _ []string) error {
+			all, err := r.store.Portals(r.ctx)
+			if err != nil {
+				return err
+			}
+			t := r.table("ID", "URL", "NAME", "DISCLOSURE")
+			for _, p := range all {
+				t.row(p.ID, p.URL, p.Name, string(p.Disclosure))
+			}
+			return t.done(fmt.Sprintf("Region %s has no portals yet.", r.name))
+		}),
+	}
+}

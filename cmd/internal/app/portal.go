@@ -1,0 +1,173 @@
+package app
+
+import (
+	"context"
+	"crypto/ed25519"
+	"fmt"
+	"net/http"
+	netmail "net/mail"
+	"time"
+
+	"github.com/domicile-sso/domicile/cmd/internal/serve"
+	"github.com/domicile-sso/domicile/discovery"
+	"github.com/domicile-sso/domicile/discovery/client"
+	"github.com/domicile-sso/domicile/federation/oidc"
+	"github.com/domicile-sso/domicile/portal"
+	"github.com/domicile-sso/domicile/portal/mail"
+	"github.com/domicile-sso/domicile/portal/publish"
+	"github.com/domicile-sso/domicile/portal/store"
+	"github.com/domicile-sso/domicile/portal/web"
+	"github.com/domicile-sso/domicile/regions/ticket"
+)
+
+// PortalOptions are the values a region's portals run on.
+type PortalOptions struct {
+	Common
+
+	Region       string // "eu-central"
+	RegionName   string // "Frankfurt"
+	Jurisdiction string // "EU"
+	HTTPS        bool   // browsers reach the portals by https
+
+	VaultKeys  [][]byte // the first seals
+	TicketKeys []ticket.Key
+
+	FrontDoor     string              // public URL of the global page; empty: the region stands alone
+	FrontDoorKeys []ed25519.PublicKey // whose tickets are believed
+	ClaimsURL     string              // of the front door's internal listener; empty: nothing is published
+	ClaimsClient  *http.Client        // nil: one with a timeout
+	Publishing    ed25519.PrivateKey
+	BlindKeys     discovery.BlindKeys
+
+	Mail     mail.Sender // nil: letters stay in the queue
+	MailFrom netmail.Address
+
+	Outbound *http.Client // made by fetch.New: for addresses that customers typed
+}
+
+// Portal is the role of one region: all its portals, by host.
+type Portal struct {
+	*process
+	store *store.Store
+}
+
+// Other processes, such as the operator's commands, change the same database.
+// This is how long what they did may go unnoticed.
+const lookEvery = 500 * time.Millisecond
+
+// NewPortal wires the role. What was opened before an error is closed again.
+func NewPortal(ctx context.Context, o PortalOptions) (_ *Portal, err error) {
+	p := &Portal{process: newProcess(o.Common)}
+	defer func() {
+		if err != nil {
+			_ = p.Stop(ctx)
+		}
+	}()
+	vault, err := portal.NewVault(o.VaultKeys...)
+	if err != nil {
+		return nil, err
+	}
+	db, err := p.open(ctx, store.Migrations)
+	if err != nil {
+		return nil, err
+	}
+	p.store = store.New(db, vault, p.Now)
+
+	site, err := web.New(web.Options{
+		Store: p.store, Now: p.Now,
+		RelyingParty: oidc.New(o.Outbound, p.Now),
+		Tickets:      &ticket.Opener{Region: o.Region, Keys: o.TicketKeys, FrontDoors: o.FrontDoorKeys, Now: p.Now},
+		Region:       o.Region, RegionName: o.RegionName, Jurisdiction: o.Jurisdiction,
+		FrontDoor: o.FrontDoor, Publishing: o.Publishing,
+		Log: p.Log, Metrics: p.Registry,
+	})
+	if err != nil {
+		return nil, err
+	}
+	ready := p.ready(check{"database", db.PingContext})
+	p.handler = serve.Wrap(site, serve.Options{
+		Site: "portal", Log: p.Log, Metrics: p.Registry, HTTPS: o.HTTPS, TrustedProxies: p.TrustedProxies,
+		Error: site.Error, Ready: ready,
+		SessionCookie: web.SessionCookie, CrossSite: web.CrossSite(), BodyLimits: web.BodyLimits(),
+	})
+	p.mail(o)
+	p.publish(o)
+	p.every(time.Minute, "cleaning up", p.clean)
+
+	if _, err := p.listen("public", p.Listen, p.Certificate, p.handler); err != nil {
+		return nil, err
+	}
+	if _, err := p.listen("private", p.Private, nil, serve.Private(p.Registry, ready)); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Store is the region's database, for the demo and for tests.
+func (p *Portal) Store() *store.Store { return p.store }
+
+func (p *Portal) mail(o PortalOptions) {
+	if o.Mail == nil {
+		p.Log.Warn("no mail server: letters stay in the queue")
+		return
+	}
+	w := &mail.Worker{Queue: p.store, Sender: o.Mail, From: o.MailFrom, Log: p.Log, Now: p.Now, Every: lookEvery}
+	p.job(w.Run)
+}
+
+func (p *Portal) publish(o PortalOptions) {
+	if o.ClaimsURL == "" {
+		p.Log.Warn("no front door: nothing is published to the directory")
+		return
+	}
+	box := outbox{p.store, make(chan struct{}, 1)}
+	p.job(box.watch)
+	p.job(publish.New(publish.Options{
+		Region: o.Region, Keys: o.BlindKeys, Outbox: box, Log: p.Log, Now: p.Now, Metrics: p.Registry,
+		Directory: &client.Client{URL: o.ClaimsURL, Region: o.Region, Key: o.Publishing, HTTP: o.ClaimsClient, Now: p.Now},
+	}).Run)
+}
+
+// An outbox is the store's, and notices also what another process puts in.
+type outbox struct {
+	*store.Store
+	changed chan struct{}
+}
+
+func (b outbox) Changed() <-chan struct{} { return b.changed }
+
+func (b outbox) watch(ctx context.Context) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-b.Store.Changed():
+		case <-tick.C:
+			if age, err := b.OutboxAge(ctx); err != nil || age == 0 {
+				continue
+			}
+		}
+		select {
+		case b.changed <- struct{}{}:
+		default: // the publisher has been told and has not looked yet
+		}
+	}
+}
+
+const cleanAtOnce = 1000
+
+// clean removes what has expired, in small steps so that nobody waits for it.
+func (p *Portal) clean(ctx context.Context) error {
+	for ctx.Err() == nil {
+		n, err := p.store.Cleanup(ctx, cleanAtOnce)
+		if err != nil {
+			return fmt.Errorf("clean up: %w", err)
+		}
+		if n == 0 {
+			return nil
+		}
+	}
+	return nil
+}

@@ -1,0 +1,165 @@
+package app
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/mail"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/domicile-sso/domicile/cmd/internal/serve"
+	"github.com/domicile-sso/domicile/config"
+	"github.com/domicile-sso/domicile/discovery"
+	"github.com/domicile-sso/domicile/discovery/web"
+	"github.com/domicile-sso/domicile/federation/fetch"
+	"github.com/domicile-sso/domicile/portal"
+	portalmail "github.com/domicile-sso/domicile/portal/mail"
+	"github.com/domicile-sso/domicile/regions/ticket"
+)
+
+// drain is how long a server says "not ready" before it stops, when it has been
+// told to by a signal.
+const drain = time.Second
+
+// DiscoverySettings turns a configuration into the values the role runs on.
+func DiscoverySettings(c *config.Discovery, log *slog.Logger) (DiscoveryOptions, error) {
+	o := DiscoveryOptions{
+		URL:       c.PublicURL.String(),
+		Internal:  c.Internal.Listen,
+		Tickets:   c.TicketKey.Ed25519(),
+		Secret:    c.CookieKey.Bytes(),
+		BlindKeys: blindKeys(c.BlindIDKeys),
+		Roots:     c.Catalogue.RootKeys,
+		Catalogue: c.Catalogue.File,
+		LastGood:  c.Catalogue.Snapshot,
+		Reread:    c.Catalogue.Reload,
+		Limits: web.Limits{
+			PerClient: perSpan(c.RateLimits.PerClient, time.Minute),
+			Global:    perSpan(c.RateLimits.Global, time.Second),
+		},
+	}
+	var err error
+	if o.Common, err = common(c.Listen, c.TLS, c.Metrics, c.Database, c.TrustedProxies, log); err != nil {
+		return o, err
+	}
+	if o.InternalCertificate, err = certificate(c.Internal.TLS); err != nil {
+		return o, err
+	}
+	if c.Redis != nil {
+		o.Redis = redisClient(c.Redis)
+	}
+	return o, nil
+}
+
+// PortalSettings turns a configuration into the values the role runs on.
+func PortalSettings(c *config.Portal, log *slog.Logger) (PortalOptions, error) {
+	o := PortalOptions{
+		Region:        c.Region.Name,
+		Jurisdiction:  c.Region.Jurisdiction,
+		HTTPS:         c.FrontDoor.PublicURL.Scheme == "https",
+		VaultKeys:     [][]byte{c.Keys.Data.Bytes()},
+		FrontDoor:     c.FrontDoor.PublicURL.String(),
+		FrontDoorKeys: c.FrontDoor.TicketKeys,
+		ClaimsURL:     c.FrontDoor.InternalURL.String(),
+		Publishing:    c.Keys.Publishing.Ed25519(),
+		BlindKeys:     blindKeys(c.BlindIDKeys),
+		Outbound:      fetch.New(fetch.Options{DangerouslyAllowLoopback: c.Fetch.DangerouslyAllowLoopback, Log: log}),
+	}
+	var err error
+	if o.Common, err = common(c.Listen, c.TLS, c.Metrics, c.Database, c.TrustedProxies, log); err != nil {
+		return o, err
+	}
+	for _, text := range c.Keys.Tickets {
+		k, err := ticket.ParseKey(text.Reveal())
+		if err != nil {
+			return o, err
+		}
+		o.TicketKeys = append(o.TicketKeys, k)
+	}
+	from, err := mail.ParseAddress(c.Mail.From)
+	if err != nil {
+		return o, fmt.Errorf("mail.from: %w", err)
+	}
+	o.MailFrom = *from
+	if o.Mail, err = smtp(c.Mail.SMTP); err != nil {
+		return o, err
+	}
+	return o, nil
+}
+
+func common(listen string, t *config.TLS, m config.Metrics, database config.Secret, proxies []netip.Prefix, log *slog.Logger) (Common, error) {
+	c := Common{Listen: listen, Private: m.Listen, Database: database.Reveal(), TrustedProxies: proxies, Log: log, Drain: drain}
+	var err error
+	c.Certificate, err = certificate(t)
+	return c, err
+}
+
+func certificate(t *config.TLS) (*serve.Certificate, error) {
+	if t == nil {
+		return nil, nil
+	}
+	return serve.LoadCertificate(t.CertFile, t.KeyFile)
+}
+
+func blindKeys(keys []config.BlindIDKey) discovery.BlindKeys {
+	var out discovery.BlindKeys
+	for _, k := range keys {
+		out = append(out, discovery.BlindKey{Version: k.Version, Key: k.Key.Bytes()})
+	}
+	return out
+}
+
+// perSpan is a rate as events in another span of time, at least one.
+func perSpan(r config.Rate, span time.Duration) int {
+	if r.Events == 0 || r.Per == 0 {
+		return 0
+	}
+	return max(1, int(float64(r.Events)*float64(span)/float64(r.Per)))
+}
+
+func redisClient(c *config.Redis) redis.UniversalClient {
+	o := &redis.UniversalOptions{
+		Addrs: c.Addresses, Username: c.Username, Password: c.Password.Reveal(),
+		DialTimeout: time.Second, ReadTimeout: 500 * time.Millisecond, WriteTimeout: 500 * time.Millisecond,
+		MaxRetries: -1, // a retry would take longer than asking the database
+	}
+	if c.TLS {
+		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	return redis.NewUniversalClient(o)
+}
+
+// smtp reads smtp://user:password@host:587 (STARTTLS, but plain to this very
+// machine) or smtps://host:465.
+func smtp(location config.Secret) (portalmail.Sender, error) {
+	u, err := url.Parse(location.Reveal())
+	if err != nil {
+		return nil, errors.New("mail.smtp_url is not a URL") // err would quote the password
+	}
+	o := portalmail.SMTPOptions{Host: u.Hostname(), Username: u.User.Username(), TLS: "starttls"}
+	password, _ := u.User.Password()
+	o.Password = portal.Secret(password)
+	switch {
+	case u.Scheme == "smtps":
+		o.TLS = "implicit"
+	case o.Username == "" && onThisMachine(o.Host):
+		o.TLS = "none"
+	}
+	if port := u.Port(); port != "" {
+		if o.Port, err = strconv.Atoi(port); err != nil {
+			return nil, fmt.Errorf("mail.smtp_url: port %q", port)
+		}
+	}
+	return portalmail.NewSMTP(o)
+}
+
+func onThisMachine(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
