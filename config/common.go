@@ -74,7 +74,7 @@ func blindIDKeys(s *section) []BlindIDKey {
 			Version: byte(need(sub, "version", "a number from 1 to 255", integer(1, 255))),
 			Key:     sub.key("key", BlindKey, true),
 		}
-		if at, ok := sub.entries["version"]; ok && seen[k.Version] {
+		if at, ok := sub.entries["version"]; ok && k.Version > 0 && seen[k.Version] {
 			at.wrong("version %d is there twice: every key has its own", k.Version)
 		}
 		seen[k.Version] = true
@@ -125,5 +125,5 @@ func (s *section) location(at value, location string) Secret {
 	case err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" || strings.Trim(u.Path, "/") == "":
 		at.wrong("want sqlite:/path/of/file.db or postgres://user:password@host/name")
 	}
-	return Secret{location}
+	return NewSecret(location)
 }

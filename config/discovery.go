@@ -122,7 +122,7 @@ func redis(s *section) *Redis {
 	r := &Redis{
 		Addresses: need(sub, "addresses", "a list of host:port", list(hostPort)),
 		Username:  get(sub, "username", text, ""),
-		Password:  Secret{password},
+		Password:  NewSecret(password),
 		TLS:       get(sub, "tls", boolean, false),
 	}
 	if at, ok := sub.entries["addresses"]; ok && len(r.Addresses) == 0 && at.isList() {

@@ -145,7 +145,7 @@ func decodeSecret(at value, kind Kind, t string) Secret {
 		at.wrong("%v", err)
 		return Secret{}
 	}
-	return Secret{string(key)}
+	return NewSecret(string(key))
 }
 
 // ed25519Public reads a public key that stands in the file itself.

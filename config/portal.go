@@ -125,7 +125,7 @@ func keys(s *section) Keys {
 	sub := s.sub("keys", true)
 	defer sub.done()
 	const want = "a list of ticket key files, the newest first"
-	seen := map[Secret]bool{}
+	seen := map[string]bool{}
 	k := Keys{
 		Tickets: need(sub, "ticket_key_files", want, list(func(v value) Secret {
 			t, ok := secretFile(v)
@@ -133,11 +133,11 @@ func keys(s *section) Keys {
 				return Secret{}
 			}
 			key := decodeSecret(v, TicketKey, t)
-			if !key.IsZero() && seen[key] {
+			if !key.IsZero() && seen[key.Reveal()] {
 				v.wrong("this key is in the list twice")
 			}
-			seen[key] = true
-			return Secret{EncodeKey(TicketKey, key.Bytes())}
+			seen[key.Reveal()] = true
+			return NewSecret(EncodeKey(TicketKey, key.Bytes()))
 		})),
 		Publishing: sub.key("publishing_key", PublishingKey, true),
 		Data:       sub.key("data_key", DataKey, true),
@@ -171,7 +171,7 @@ func mailing(s *section) Mail {
 		checkSMTP(at, smtp)
 	}
 	return Mail{
-		SMTP:    Secret{smtp},
+		SMTP:    NewSecret(smtp),
 		From:    need(sub, "from", "the sender of messages, such as Domicile <no-reply@example.com>", mailbox),
 		ReplyTo: get(sub, "reply_to", mailbox, ""),
 	}
@@ -266,7 +266,8 @@ func different(s *section, pairs ...string) {
 
 // behindProxy warns where every client would look like the proxy.
 func behindProxy(s *section, public *url.URL, t *TLS, trusted []netip.Prefix) {
-	if public != nil && public.Scheme == "https" && t == nil && !s.has("tls") && len(trusted) == 0 {
-		s.entries["listen"].warn("there is no tls, so a proxy must be in front, but no trusted_proxies: every client would look like the proxy, and share its rate limit")
+	at, ok := s.entries["listen"]
+	if ok && public != nil && public.Scheme == "https" && t == nil && !s.has("tls") && len(trusted) == 0 {
+		at.warn("there is no tls, so a proxy must be in front, but no trusted_proxies: every client would look like the proxy, and share its rate limit")
 	}
 }

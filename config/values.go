@@ -67,7 +67,7 @@ func integer(low, high int64) func(value) int64 {
 			}
 		}
 		v.wrong("want a whole number from %d to %d", low, high)
-		return low
+		return 0
 	}
 }
 

@@ -56,7 +56,7 @@ func (c *Catalogue) Apply(records []string) []error {
 	next := maps.Clone(c.current.Load().held)
 	var refused []error
 	for _, signed := range records {
-		r, err := open(signed, c.roots)
+		r, err := Inspect(signed, c.roots)
 		if err == nil {
 			err = c.place(next, r, signed)
 		}

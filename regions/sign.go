@@ -110,7 +110,7 @@ func Sign(r Record, root ed25519.PrivateKey) (string, error) {
 // content, and that it was issued and has not expired at now. Every failure is
 // a [*Refusal].
 func Verify(jws string, roots []ed25519.PublicKey, now time.Time) (Record, error) {
-	r, err := open(jws, roots)
+	r, err := Inspect(jws, roots)
 	if err != nil {
 		return Record{}, err
 	}
@@ -131,8 +131,10 @@ func (r Record) Current(now time.Time) error {
 	return nil
 }
 
-// open is Verify without the clock.
-func open(text string, roots []ed25519.PublicKey) (Record, error) {
+// Inspect is Verify without the clock: what was signed, whether or not it holds
+// today. It is for listing and renewing records; whoever acts on one wants
+// [Verify].
+func Inspect(text string, roots []ed25519.PublicKey) (Record, error) {
 	if len(text) > maxRecord {
 		return Record{}, &Refusal{"", TooLarge, fmt.Sprintf("%d bytes, and %d are the most", len(text), maxRecord)}
 	}

@@ -14,8 +14,11 @@ import (
 )
 
 // Key opens tickets: the private half of a region's HPKE key pair. It prints as
-// <secret> however it is printed.
-type Key struct {
+// <secret> however it is printed; the pointer is for verbs such as %p, for which
+// fmt prints a struct's members and asks no method.
+type Key struct{ *pair }
+
+type pair struct {
 	private hpke.PrivateKey
 	seed    []byte // of private
 	public  []byte
@@ -39,7 +42,7 @@ func newKey(k hpke.PrivateKey) (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("read ticket key: %w", err)
 	}
-	return Key{private: k, seed: seed, public: k.PublicKey().Bytes()}, nil
+	return Key{&pair{private: k, seed: seed, public: k.PublicKey().Bytes()}}, nil
 }
 
 // ParseKey reads the text that [Key.Text] gives. Blanks around it, empty lines
@@ -74,7 +77,7 @@ func ParseKey(text string) (Key, error) {
 // Text is the one way to the secret: a single line for a key file, or "" for
 // the zero Key.
 func (k Key) Text() string {
-	if k.private == nil {
+	if k.pair == nil {
 		return ""
 	}
 	return keyPrefix + base64.RawURLEncoding.EncodeToString(k.seed)
@@ -82,7 +85,7 @@ func (k Key) Text() string {
 
 // Public is what goes into the region's record.
 func (k Key) Public() regions.TicketKey {
-	if k.private == nil {
+	if k.pair == nil {
 		return regions.TicketKey{}
 	}
 	return regions.TicketKey{ID: regions.KeyID(k.public), Public: k.public}

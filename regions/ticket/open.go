@@ -115,7 +115,7 @@ func (o *Opener) read(body []byte, portal string) (Ticket, error) {
 
 func (o *Opener) key(id []byte) (Key, bool) {
 	for _, k := range o.Keys {
-		if k.private != nil && bytes.Equal(keyID(k.public), id) {
+		if k.pair != nil && bytes.Equal(keyID(k.public), id) {
 			return k, true
 		}
 	}
