@@ -1,6 +1,9 @@
 package portal
 
 import (
+	"strings"
+	"unicode"
+
 	"github.com/domicile-sso/domicile/discovery"
 	"github.com/domicile-sso/domicile/federation"
 )
@@ -94,4 +97,20 @@ func (a Arrival) Decide() (Verdict, error) {
 
 func refused(code string) error {
 	return &discovery.Error{Kind: discovery.Forbidden, Code: code, Say: sayRefused}
+}
+
+// PersonName keeps a name, from a form or an identity provider, on one line and
+// within 100 characters.
+func PersonName(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || !unicode.IsPrint(r) && r != ' ' {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, ""))
+	s = strings.Join(strings.Fields(s), " ")
+	if r := []rune(s); len(r) > 100 {
+		s = string(r[:100])
+	}
+	return s
 }

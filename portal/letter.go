@@ -14,6 +14,7 @@ const (
 	TemporaryLetter  LetterKind = "temporary"  // apart from it: the address to use and the temporary password
 	ResetLetter      LetterKind = "reset"      // a link for a new password
 	SSOLetter        LetterKind = "sso"        // a reset was asked for, but the organisation's own sign-in is used
+	NoResetLetter    LetterKind = "noreset"    // a reset was asked for, but there is nothing to reset now
 	ChangedLetter    LetterKind = "changed"    // the password was changed
 )
 
@@ -46,4 +47,16 @@ const LetterLife = 24 * time.Hour
 // RetryLetter is how long to wait before try n+1.
 func RetryLetter(n int) time.Duration {
 	return min(10*time.Second<<min(n, 10), 30*time.Minute)
+}
+
+// ResetAnswer says which letter answers a request for a new password: a link
+// only for an active account that has a password where passwords are allowed.
+func ResetAnswer(a Account, hasPassword, allowed bool) LetterKind {
+	switch {
+	case a.Status != Active:
+		return NoResetLetter
+	case !allowed || !hasPassword:
+		return SSOLetter
+	}
+	return ResetLetter
 }

@@ -56,11 +56,9 @@ func GuessBuckets(portalID string, a discovery.Address, v Visitor, known bool) [
 
 // MailBuckets are what a mail to a counts against: the mailbox, so that nobody
 // can flood it, and who asked for it.
-func MailBuckets(portalID string, a discovery.Address, v Visitor) []Bucket {
-	return []Bucket{
-		{bucketKey("mailbox", portalID, a.Clear()), perMailbox},
-		{bucketKey("mailer", portalID, Network(v.Client)), perMailer},
-	}
+func MailBuckets(portalID string, a discovery.Address, v Visitor) (mailbox, mailer Bucket) {
+	return Bucket{bucketKey("mailbox", portalID, a.Clear()), perMailbox},
+		Bucket{bucketKey("mailer", portalID, Network(v.Client)), perMailer}
 }
 
 // TooMany is the answer when a bucket is full.

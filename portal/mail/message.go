@@ -49,6 +49,7 @@ var links = map[portal.LetterKind]string{
 	portal.TemporaryLetter:  "/login",
 	portal.ResetLetter:      "/password/reset",
 	portal.SSOLetter:        "/login",
+	portal.NoResetLetter:    "/login",
 	portal.ChangedLetter:    "/login",
 }
 

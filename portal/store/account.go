@@ -1,0 +1,233 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"github.com/domicile-sso/domicile/discovery"
+	"github.com/domicile-sso/domicile/portal"
+)
+
+// account is a row with what signing in needs to know beside it.
+type account struct {
+	portal.Account
+	hash      portal.PasswordHash // empty: no password
+	expires   int64               // of a temporary password
+	confirmed bool                // of the address it was found by
+	proof     portal.Proof        // of the address it was found by
+}
+
+const accountColumns = `a.id, a.portal, a.status, a.given_name, a.family_name, a.generation, a.created, a.last_sign_in,
+	COALESCE(c.hash, ''), COALESCE(c.temporary, FALSE), COALESCE(c.expires, 0), p.address`
+
+const accountTables = ` accounts a JOIN addresses p ON p.account = a.id AND p.is_primary LEFT JOIN credentials c ON c.account = a.id `
+
+func scanAccount(row scanner, more ...any) (a account, err error) {
+	var status, hash, primary string
+	var created, last int64
+	dest := []any{&a.ID, &a.Portal, &status, &a.GivenName, &a.FamilyName, &a.Generation, &created, &last,
+		&hash, &a.MustChange, &a.expires, &primary}
+	if err = row.Scan(append(dest, more...)...); err != nil {
+		return a, err
+	}
+	a.Status, a.hash = portal.Status(status), portal.PasswordHash(hash)
+	a.Created, a.LastSignIn = when(created), when(last)
+	if a.Primary, err = discovery.ParseAddress(primary); err != nil {
+		return a, fmt.Errorf("account %s: its primary address does not parse", a.ID)
+	}
+	return a, nil
+}
+
+// accountByAddress finds who holds an address in a portal; nil: nobody.
+func accountByAddress(ctx context.Context, q querier, portalID string, address discovery.Address) (*account, error) {
+	var proof string
+	a, err := scanAccount(q.QueryRowContext(ctx, `SELECT `+accountColumns+`, h.proof FROM`+accountTables+`
+		JOIN addresses h ON h.account = a.id WHERE h.portal = $1 AND h.address = $2 AND h.confirmed > 0`,
+		portalID, address.Clear()), &proof)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	a.proof = portal.Proof(proof)
+	return &a, nil
+}
+
+// accountByID: nil when there is none in the portal.
+func accountByID(ctx context.Context, q querier, portalID, id string) (*account, error) {
+	a, err := scanAccount(q.QueryRowContext(ctx, `SELECT `+accountColumns+` FROM`+accountTables+`WHERE a.portal = $1 AND a.id = $2`, portalID, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &a, nil
+}
+
+// AccountByAddress finds who holds an address; ok is false when nobody does.
+func (s *Store) AccountByAddress(ctx context.Context, portalID string, address discovery.Address) (found portal.Account, ok bool, err error) {
+	a, err := accountByAddress(ctx, s.db, portalID, address)
+	if err != nil || a == nil {
+		return found, false, failed("read account", err)
+	}
+	return a.Account, true, nil
+}
+
+// newAccount inserts an account that holds one address.
+func (u *unit) newAccount(ctx context.Context, a *portal.Account, proof portal.Proof) error {
+	var id [16]byte
+	_, _ = rand.Read(id[:])
+	a.ID, a.Portal, a.Created, a.Generation = hex.EncodeToString(id[:]), u.portal, u.now, 1
+	_, err := u.ExecContext(ctx, `INSERT INTO accounts (id, portal, status, given_name, family_name, generation, created, last_sign_in)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, 0)`,
+		a.ID, u.portal, string(a.Status), portal.PersonName(a.GivenName), portal.PersonName(a.FamilyName), a.Generation, micros(u.now))
+	if err != nil {
+		return err
+	}
+	_, err = u.ExecContext(ctx, `INSERT INTO addresses (account, portal, address, domain, is_primary, confirmed, proof)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		a.ID, u.portal, a.Primary.Clear(), a.Primary.Domain(), true, micros(u.now), string(proof))
+	if err != nil {
+		return err
+	}
+	u.publish(portal.AddressChanged, a.Primary.Clear())
+	return nil
+}
+
+// endEverything ends an account's sessions and voids its links: after a reset,
+// a disabling, a first proof. What was begun before gets nowhere.
+func (u *unit) endEverything(ctx context.Context, accountID string) (generation int64, err error) {
+	err = u.QueryRowContext(ctx, `UPDATE accounts SET generation = generation + 1 WHERE id = $1 RETURNING generation`, accountID).Scan(&generation)
+	if err != nil {
+		return 0, err
+	}
+	if _, err = u.ExecContext(ctx, `DELETE FROM sessions WHERE account = $1`, accountID); err != nil {
+		return 0, err
+	}
+	_, err = u.ExecContext(ctx, `DELETE FROM attempts WHERE portal = $1 AND address IN
+		(SELECT address FROM addresses WHERE account = $2 AND confirmed > 0)`, u.portal, accountID)
+	if err != nil {
+		return 0, err
+	}
+	_, err = u.ExecContext(ctx, `UPDATE tokens SET used = $1 WHERE account = $2 AND used = 0`, micros(u.now), accountID)
+	return generation, err
+}
+
+// Disable keeps a person out at once and for as long as wanted: sessions end
+// with their next request, links and attempts are void, the directory forgets
+// the way here. Nothing is deleted (S13).
+func (s *Store) Disable(ctx context.Context, portalID string, v portal.Visitor, address discovery.Address) (changed bool, err error) {
+	return s.setStatus(ctx, portalID, v, address, func(u *unit, a *account) (portal.Status, error) {
+		if a.Status == portal.Disabled {
+			return a.Status, nil
+		}
+		if _, err := u.endEverything(ctx, a.ID); err != nil {
+			return "", err
+		}
+		_, err := u.ExecContext(ctx, `DELETE FROM credentials WHERE account = $1 AND temporary`, a.ID)
+		return portal.Disabled, err
+	})
+}
+
+// Enable lets a disabled person in again. One who never signed in needs a new
+// invitation: the old one ended with the disabling.
+func (s *Store) Enable(ctx context.Context, portalID string, v portal.Visitor, address discovery.Address) (changed bool, err error) {
+	return s.setStatus(ctx, portalID, v, address, func(_ *unit, a *account) (portal.Status, error) {
+		switch {
+		case a.Status != portal.Disabled:
+			return a.Status, nil
+		case a.LastSignIn.IsZero():
+			return portal.Invited, nil
+		}
+		return portal.Active, nil
+	})
+}
+
+var errNoAccount = &discovery.Error{Kind: discovery.NotFound, Field: "email", Code: "account_unknown",
+	Say: "There is no account with this address in this portal."}
+
+func (s *Store) setStatus(ctx context.Context, portalID string, v portal.Visitor, address discovery.Address, next func(*unit, *account) (portal.Status, error)) (changed bool, err error) {
+	err = s.change(ctx, portalID, v, func(u *unit) error {
+		a, err := accountByAddress(ctx, u, portalID, address)
+		if err != nil {
+			return err
+		}
+		if a == nil {
+			return errNoAccount
+		}
+		status, err := next(u, a)
+		if err != nil || status == a.Status {
+			return err
+		}
+		changed = true
+		action := "account.enabled"
+		if status == portal.Disabled {
+			action = "account.disabled"
+		}
+		u.audit(portal.Event{Account: a.ID, Action: action, Method: "operator"})
+		if _, err = u.ExecContext(ctx, `UPDATE accounts SET status = $1 WHERE id = $2`, string(status), a.ID); err != nil {
+			return err
+		}
+		return u.publishAccount(ctx, a.ID)
+	})
+	return changed && err == nil, err
+}
+
+// publishAccount publishes every confirmed address of an account again.
+func (u *unit) publishAccount(ctx context.Context, accountID string) error {
+	rows, err := u.QueryContext(ctx, `SELECT address FROM addresses WHERE account = $1 AND confirmed > 0 ORDER BY address`, accountID)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var address string
+		if err := rows.Scan(&address); err != nil {
+			return err
+		}
+		u.publish(portal.AddressChanged, address)
+	}
+	return rows.Err()
+}
+
+// DangerouslyCreateAccount makes an active account with a password that
+// somebody else knows, which no person's account may ever have: it is for the
+// demo and for tests. An empty password makes none.
+func (s *Store) DangerouslyCreateAccount(ctx context.Context, a portal.Account, password portal.Secret) (created bool, err error) {
+	var hash portal.PasswordHash
+	if password != "" {
+		if hash, err = s.hasher.Hash(ctx, password); err != nil {
+			return false, err
+		}
+	}
+	err = s.change(ctx, a.Portal, portal.Visitor{}, func(u *unit) error {
+		holder, err := accountByAddress(ctx, u, a.Portal, a.Primary)
+		if err != nil || holder != nil {
+			return err
+		}
+		created, a.Status = true, portal.Active
+		if err := u.newAccount(ctx, &a, portal.ByOperator); err != nil {
+			return err
+		}
+		u.audit(portal.Event{Account: a.ID, Action: "account.created", Method: "operator"})
+		if hash == "" {
+			return nil
+		}
+		return u.setPassword(ctx, a.ID, hash, false, 0)
+	})
+	return created && err == nil, err
+}
+
+// setPassword stores a hash; expires is for temporary ones.
+func (u *unit) setPassword(ctx context.Context, accountID string, hash portal.PasswordHash, temporary bool, expires int64) error {
+	_, err := u.ExecContext(ctx, `INSERT INTO credentials (account, hash, temporary, expires, changed) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (account) DO UPDATE SET hash = excluded.hash, temporary = excluded.temporary, expires = excluded.expires, changed = excluded.changed`,
+		accountID, string(hash), temporary, expires, micros(u.now))
+	return err
+}

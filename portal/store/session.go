@@ -1,0 +1,181 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/domicile-sso/domicile/discovery"
+	"github.com/domicile-sso/domicile/portal"
+)
+
+// entry is how somebody comes in, once a rule has said they may.
+type entry struct {
+	account    portal.Account
+	method     discovery.SignIn
+	connection string
+	browser    []byte // digest of the browser's cookie; empty when unknown
+	keep       bool
+	returnTo   string
+	end        time.Time     // the IdP's own end of the session
+	idToken    portal.Secret // OIDC
+}
+
+// enter starts a session: a new token, whatever the browser had before; the
+// session that browser had in this portal is over. The account's oldest ends
+// when it has too many.
+func (u *unit) enter(ctx context.Context, e entry) (portal.SignedIn, error) {
+	p, err := readPortal(ctx, u, `id = $1`, u.portal)
+	if err != nil {
+		return portal.SignedIn{}, err
+	}
+	if len(e.browser) > 0 {
+		if _, err := u.ExecContext(ctx, `DELETE FROM sessions WHERE portal = $1 AND browser = $2`, u.portal, e.browser); err != nil {
+			return portal.SignedIn{}, err
+		}
+	}
+	token := portal.NewSecret()
+	ses := portal.NewSession(portal.Session{Kept: e.keep && p.KeepSigned}, u.now, e.end)
+	sealed, err := u.s.vault.Seal(idTokenPlace(token.Digest()), []byte(e.idToken))
+	if err != nil {
+		return portal.SignedIn{}, err
+	}
+	_, err = u.ExecContext(ctx, `INSERT INTO sessions
+		(digest, portal, account, generation, method, connection, browser, kept, started, seen, idle, absolute, id_token)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+		token.Digest(), u.portal, e.account.ID, e.account.Generation, string(e.method), e.connection, blob(e.browser), ses.Kept,
+		micros(ses.Started), micros(ses.Seen), micros(ses.Idle), micros(ses.Absolute), blob(sealed))
+	if err != nil {
+		return portal.SignedIn{}, err
+	}
+	// Sessions that lapsed do not count; of those that do, the least recently
+	// used goes. started breaks ties, so that the new one stays.
+	_, err = u.ExecContext(ctx, `DELETE FROM sessions WHERE account = $1 AND (idle <= $2 OR absolute <= $2 OR digest NOT IN
+		(SELECT digest FROM sessions WHERE account = $1 AND idle > $2 AND absolute > $2 ORDER BY seen DESC, started DESC LIMIT $3))`,
+		e.account.ID, micros(u.now), portal.MaxSessions)
+	if err != nil {
+		return portal.SignedIn{}, err
+	}
+	_, err = u.ExecContext(ctx, `UPDATE accounts SET status = $1, last_sign_in = $2 WHERE id = $3`, string(portal.Active), micros(u.now), e.account.ID)
+	if err != nil {
+		return portal.SignedIn{}, err
+	}
+	if len(e.browser) > 0 {
+		_, err = u.ExecContext(ctx, `INSERT INTO devices (account, browser, seen) VALUES ($1, $2, $3)
+			ON CONFLICT (account, browser) DO UPDATE SET seen = excluded.seen`, e.account.ID, e.browser, micros(u.now))
+		if err != nil {
+			return portal.SignedIn{}, err
+		}
+	}
+	u.audit(portal.Event{Account: e.account.ID, Action: "session.start", Method: string(e.method), Target: e.connection})
+	e.account.Status, e.account.LastSignIn, e.account.MustChange = portal.Active, u.now, false
+	return portal.SignedIn{Token: token, ReturnTo: portal.LocalPath(e.returnTo), Kept: ses.Kept, Absolute: ses.Absolute, Account: e.account}, nil
+}
+
+func idTokenPlace(digest []byte) string { return fmt.Sprintf("session %x", digest) }
+
+// finishAttempt takes an attempt of a browser out of the table: one that is
+// gone has been finished by somebody else, and nobody signs in with it twice.
+func (u *unit) finishAttempt(ctx context.Context, digest []byte) error {
+	ok, err := one(ctx, u, `DELETE FROM attempts WHERE digest = $1 AND portal = $2`, blob(digest), u.portal)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return portal.ErrAttempt
+	}
+	_, err = u.ExecContext(ctx, `DELETE FROM federations WHERE attempt = $1`, blob(digest))
+	return err
+}
+
+// SessionByToken is the session a browser's cookie names, used now. It is
+// portal.ErrNoSession when there is none that counts: unknown, lapsed, ended,
+// of another portal, or of an account that was disabled or secured since.
+func (s *Store) SessionByToken(ctx context.Context, portalID string, token portal.Secret) (portal.Session, error) {
+	if token == "" {
+		return portal.Session{}, portal.ErrNoSession
+	}
+	ses, generation, err := s.readSession(ctx, portalID, token)
+	if err != nil {
+		return portal.Session{}, failed("read session", err)
+	}
+	now := s.now()
+	if err := ses.Live(generation, now); err != nil {
+		return portal.Session{}, err
+	}
+	if ses.Portal, err = s.PortalByID(ctx, portalID); err != nil {
+		return portal.Session{}, err
+	}
+	if ses.Kept && !ses.Portal.KeepSigned && now.Sub(ses.Started) >= portal.SessionAbsolute {
+		return portal.Session{}, portal.ErrNoSession // the portal's switch was turned off since (S15)
+	}
+	touched, note := ses.Touch(now)
+	if note {
+		_, err = s.db.ExecContext(ctx, `UPDATE sessions SET seen = $1, idle = $2 WHERE digest = $3`,
+			micros(touched.Seen), micros(touched.Idle), token.Digest())
+		if err != nil {
+			return portal.Session{}, failed("touch session", err)
+		}
+	}
+	return touched, nil
+}
+
+func (s *Store) readSession(ctx context.Context, portalID string, token portal.Secret) (ses portal.Session, generation int64, err error) {
+	var method string
+	var started, seen, idle, absolute int64
+	a, err := scanAccount(s.db.QueryRowContext(ctx, `SELECT `+accountColumns+`,
+		s.generation, s.method, s.connection, s.kept, s.started, s.seen, s.idle, s.absolute
+		FROM`+accountTables+`JOIN sessions s ON s.account = a.id WHERE s.digest = $1 AND s.portal = $2`, token.Digest(), portalID),
+		&generation, &method, &ses.Connection, &ses.Kept, &started, &seen, &idle, &absolute)
+	if errors.Is(err, sql.ErrNoRows) {
+		return ses, 0, portal.ErrNoSession
+	}
+	ses.Account, ses.Method = a.Account, discovery.SignIn(method)
+	ses.Started, ses.Seen, ses.Idle, ses.Absolute = when(started), when(seen), when(idle), when(absolute)
+	return ses, generation, err
+}
+
+// SignOut ends one session, and says what the IdP has to be told. Without a
+// session there is nothing to end, which is no error.
+func (s *Store) SignOut(ctx context.Context, portalID string, v portal.Visitor, token portal.Secret) (ended portal.Ended, err error) {
+	if token == "" {
+		return ended, nil
+	}
+	err = s.change(ctx, portalID, v, func(u *unit) error {
+		var sealed []byte
+		err := u.QueryRowContext(ctx, `DELETE FROM sessions WHERE digest = $1 AND portal = $2 RETURNING account, connection, id_token`,
+			token.Digest(), portalID).Scan(&ended.Account, &ended.Connection, &sealed)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		plain, err := s.vault.Open(idTokenPlace(token.Digest()), sealed)
+		if err != nil {
+			return err
+		}
+		ended.IDToken = portal.Secret(plain)
+		u.audit(portal.Event{Account: ended.Account, Action: "session.end", Target: ended.Connection})
+		return nil
+	})
+	return ended, err
+}
+
+// SignOutAll ends every session of an account, on all its devices.
+func (s *Store) SignOutAll(ctx context.Context, portalID string, v portal.Visitor, accountID string) error {
+	return s.change(ctx, portalID, v, func(u *unit) error {
+		ok, err := one(ctx, u, `UPDATE accounts SET generation = generation + 1 WHERE id = $1 AND portal = $2`, accountID, portalID)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return errNoAccount
+		}
+		u.audit(portal.Event{Account: accountID, Action: "session.end_all"})
+		_, err = u.ExecContext(ctx, `DELETE FROM sessions WHERE account = $1`, accountID)
+		return err
+	})
+}
