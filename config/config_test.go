@@ -54,10 +54,11 @@ func furnish(t testing.TB, dir string) {
 	if err := os.Chmod(filepath.Join(dir, "keys/open.key"), 0o640); err != nil {
 		t.Fatal(err)
 	}
-	certificate(t, filepath.Join(dir, "tls/login"), 365*24*time.Hour)
-	certificate(t, filepath.Join(dir, "tls/portals"), 365*24*time.Hour)
-	certificate(t, filepath.Join(dir, "tls/expired"), -time.Hour)
-	certificate(t, filepath.Join(dir, "tls/ending"), 3*24*time.Hour)
+	now := time.Now()
+	certificate(t, filepath.Join(dir, "tls/login"), now.AddDate(1, 0, 0))
+	certificate(t, filepath.Join(dir, "tls/portals"), now.AddDate(1, 0, 0))
+	certificate(t, filepath.Join(dir, "tls/ending"), now.AddDate(0, 0, 3))
+	certificate(t, filepath.Join(dir, "tls/expired"), time.Date(2020, 2, 29, 12, 0, 0, 0, time.UTC))
 }
 
 func write(t testing.TB, path, text string) {
@@ -70,7 +71,7 @@ func write(t testing.TB, path, text string) {
 	}
 }
 
-func certificate(t testing.TB, base string, life time.Duration) {
+func certificate(t testing.TB, base string, ends time.Time) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -79,8 +80,8 @@ func certificate(t testing.TB, base string, life time.Duration) {
 	c := &x509.Certificate{
 		SerialNumber: big.NewInt(1),
 		Subject:      pkix.Name{CommonName: "login.example.com"},
-		NotBefore:    time.Now().Add(-48 * time.Hour),
-		NotAfter:     time.Now().Add(life),
+		NotBefore:    ends.AddDate(-2, 0, 0),
+		NotAfter:     ends,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, c, c, key.Public(), key)
 	if err != nil {

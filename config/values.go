@@ -22,6 +22,7 @@ func text(v value) string {
 	case *ast.StringNode:
 		if strings.TrimSpace(n.Value) == "" {
 			v.wrong("it is blank: give a value, or take the line out")
+			return ""
 		}
 		return n.Value
 	case *ast.LiteralNode:
@@ -125,6 +126,10 @@ type Rate struct {
 
 // rate reads "30/m".
 func rate(v value) Rate {
+	if _, number := v.node.(*ast.IntegerNode); number {
+		v.wrong("want a span of time: %s/s, %[1]s/m or %[1]s/h", v.node.GetToken().Value)
+		return Rate{}
+	}
 	s := text(v)
 	if s == "" {
 		return Rate{}
@@ -180,6 +185,9 @@ func origin(v value) *url.URL {
 	}
 	u, err := url.Parse(s)
 	switch {
+	case strings.Contains(s, "@"): // a password may stand in front of it
+		v.wrong("want an origin without a user: write https://name.example.com")
+		return nil
 	case err != nil || u.Host == "" || u.Hostname() == "" || u.Scheme+"://"+u.Host != strings.TrimSuffix(s, "/"):
 		v.wrong("%q is not an origin: write https://name.example.com, in lower case, with no path", s)
 		return nil
