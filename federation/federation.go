@@ -135,7 +135,7 @@ type Refusal struct {
 	Code   string
 	Detail string
 	// Status is 403 where it is zero; 400 for what is not a message at all,
-	// 413 for what is too large.
+	// 413 for what is too large, 503 where the IdP could not be asked.
 	Status int
 }
 

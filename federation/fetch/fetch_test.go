@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -463,4 +466,26 @@ func FuzzCheck(f *testing.F) {
 			t.Fatalf("accepted %q", raw)
 		}
 	})
+}
+
+func TestTLS(t *testing.T) {
+	for _, old := range []bool{false, true} {
+		srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") }))
+		srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+		srv.TLS = &tls.Config{}
+		if old {
+			srv.TLS.MinVersion, srv.TLS.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
+		}
+		srv.StartTLS()
+		defer srv.Close()
+		roots := x509.NewCertPool()
+		roots.AddCert(srv.Certificate())
+		_, err := Get(t.Context(), New(Options{DangerouslyAllowLoopback: true, RootCAs: roots}), srv.URL)
+		if (err != nil) != old {
+			t.Errorf("TLS 1.1 at most %t: %v", old, err)
+		}
+		if _, err := Get(t.Context(), New(Options{DangerouslyAllowLoopback: true}), srv.URL); err == nil {
+			t.Error("a certificate of nobody's was believed")
+		}
+	}
 }

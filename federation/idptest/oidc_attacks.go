@@ -130,6 +130,14 @@ func signatureAttacks() []OIDCAttack {
 			}}
 		}},
 		{ID: "OID-06", Name: "kid absent, one key", Faults: header(func(h map[string]any) { delete(h, "kid") })},
+		{ID: "OID-06", Name: "kid absent, several keys", Faults: func(*OIDCProvider) OIDCFaults {
+			return OIDCFaults{
+				Header: func(h map[string]any) { delete(h, "kid") },
+				Keys: func(set map[string]any) {
+					set["keys"] = append([]any{JWK(&stranger.PublicKey, "other", "RS256")}, set["keys"].([]any)...)
+				},
+			}
+		}},
 		{ID: "OID-06", Name: "kid is a path", Code: "signature_invalid", Faults: header(func(h map[string]any) { h["kid"] = "../../../../dev/null" })},
 		{ID: "OID-06", Name: "kid is SQL", Code: "signature_invalid", Faults: header(func(h map[string]any) { h["kid"] = "x' UNION SELECT 'k" })},
 		{ID: "OID-06", Name: "kid of 600 KB", Code: "id_token_too_large", Faults: header(func(h map[string]any) { h["kid"] = strings.Repeat("k", 600<<10) })},
@@ -146,6 +154,12 @@ func signatureAttacks() []OIDCAttack {
 		})},
 		{ID: "OID-10", Name: "zip in the header", Code: "id_token_encrypted", Faults: header(func(h map[string]any) { h["zip"] = "DEF" })},
 		{ID: "OID-20", Name: "typ at+jwt", Code: "id_token_type", Faults: header(func(h map[string]any) { h["typ"] = "at+jwt" })},
+		{ID: "OID-44", Name: "an access token for another API", Code: "id_token_type", Faults: func(*OIDCProvider) OIDCFaults {
+			return OIDCFaults{
+				Header: func(h map[string]any) { h["typ"] = "application/at+jwt" },
+				Claims: func(c map[string]any) { c["aud"] = "https://api.other.example" },
+			}
+		}},
 		{ID: "OID-20", Name: "typ logout+jwt", Code: "id_token_type", Faults: header(func(h map[string]any) { h["typ"] = "logout+jwt" })},
 		{ID: "OID-20", Name: "a logout event", Code: "id_token_type", Faults: claims(func(c map[string]any) {
 			c["events"] = map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}}
@@ -376,6 +390,7 @@ func claimAttacks() []OIDCAttack {
 		{ID: "OID-26", Name: "no tenant", Code: "tenant_mismatch", Settings: entra, Faults: drop("tid")},
 		{ID: "OID-26", Name: "a guest", Code: "guest_user", Settings: entra, Faults: tenanted(map[string]any{"acct": 1})},
 		{ID: "OID-26", Name: "signed in elsewhere", Code: "guest_user", Settings: entra, Faults: tenanted(map[string]any{"idp": "https://sts.windows.net/tenant-2/"})},
+		{ID: "OID-26", Name: "signed in at home, old spelling", Settings: entra, Faults: tenanted(map[string]any{"idp": "https://sts.windows.net/tenant-1/"})},
 		{ID: "OID-26", Name: "domain not verified", Code: "email_domain_unverified", Settings: entra, Faults: tenanted(map[string]any{"xms_edov": false})},
 		{ID: "OID-26", Name: "domain not verified, as 0", Code: "email_domain_unverified", Settings: entra, Faults: tenanted(map[string]any{"xms_edov": "0"})},
 		{ID: "OID-26", Name: "domain verified, as 1", Settings: entra, Faults: tenanted(map[string]any{"xms_edov": "1"})},

@@ -2,6 +2,8 @@ package idptest
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -13,9 +15,18 @@ type oidcPage struct {
 	Form    bool
 	Hint    string // the address filled in
 	Problem string
+	Style   template.CSS
 
 	leadsTo string // where the form's answer redirects to in the end
 }
+
+const oidcStyle = `
+:root { color-scheme: light dark; font: 100%/1.5 system-ui, sans-serif }
+main { max-width: 24rem; margin: 4rem auto; padding: 0 1rem }
+label, input { display: block; width: 100%; box-sizing: border-box }
+input { font: inherit; padding: .5rem; margin-bottom: 1rem }
+button { font: inherit; padding: .5rem 1rem; min-height: 2.75rem }
+`
 
 // The form goes back to the address it came from, query and all, and works
 // without scripts.
@@ -25,13 +36,7 @@ var oidcTemplate = template.Must(template.New("oidc").Parse(`<!DOCTYPE html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{.Title}}</title>
-<style>
-:root { color-scheme: light dark; font: 100%/1.5 system-ui, sans-serif }
-main { max-width: 24rem; margin: 4rem auto; padding: 0 1rem }
-label, input { display: block; width: 100%; box-sizing: border-box }
-input { font: inherit; padding: .5rem; margin-bottom: 1rem }
-button { font: inherit; padding: .5rem 1rem; min-height: 2.75rem }
-</style>
+<style>{{.Style}}</style>
 </head>
 <body>
 <main>
@@ -51,6 +56,7 @@ button { font: inherit; padding: .5rem 1rem; min-height: 2.75rem }
 `))
 
 func (p *OIDCProvider) page(w http.ResponseWriter, status int, page oidcPage) {
+	page.Style = oidcStyle
 	var b bytes.Buffer
 	if err := oidcTemplate.Execute(&b, page); err != nil {
 		http.Error(w, "page", http.StatusInternalServerError)
@@ -61,8 +67,14 @@ func (p *OIDCProvider) page(w http.ResponseWriter, status int, page oidcPage) {
 	if u, err := url.Parse(page.leadsTo); err == nil && u.Host != "" {
 		action += " " + u.Scheme + "://" + u.Host
 	}
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'; form-action "+action)
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'sha256-"+styleHash()+"'; base-uri 'none'; frame-ancestors 'none'; form-action "+action)
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
 	w.Write(b.Bytes())
+}
+
+// styleHash lets the page's own style sheet, and no other, through its policy.
+func styleHash() string {
+	sum := sha256.Sum256([]byte(oidcStyle))
+	return base64.StdEncoding.EncodeToString(sum[:])
 }

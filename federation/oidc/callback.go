@@ -37,22 +37,37 @@ func (rp *RelyingParty) Callback(ctx context.Context, c federation.Connection, a
 	if err := expected(c, a, q); err != nil {
 		return none, err
 	}
-	answer, err := rp.exchange(ctx, c, a, q.Get("code"))
+	tokens, err := rp.exchange(ctx, c, a, q.Get("code"))
 	if err != nil {
 		return none, err
 	}
-	claims, v, err := rp.verified(ctx, c, answer.idToken)
+	return rp.Verify(ctx, c, a, tokens)
+}
+
+// Tokens are what a code was redeemed for, and the code itself.
+type Tokens struct {
+	ID     string
+	Access string
+	Code   string
+}
+
+// Verify is the part of Callback that comes after the token endpoint: it trusts
+// nothing in t. It asks the network only for keys it does not have and, where
+// the token names no address, for UserInfo.
+func (rp *RelyingParty) Verify(ctx context.Context, c federation.Connection, a federation.Attempt, t Tokens) (federation.Identity, error) {
+	var none federation.Identity
+	claims, alg, err := rp.verified(ctx, c, t.ID)
 	if err != nil {
 		return none, err
 	}
-	if err := rp.bound(c, a, claims, v.alg, answer.accessToken, q.Get("code")); err != nil {
+	if err := rp.bound(c, a, claims, alg, t); err != nil {
 		return none, err
 	}
-	id, err := rp.identity(ctx, c, a, claims, answer.accessToken)
+	id, err := rp.identity(ctx, c, a, claims, t.Access)
 	if err != nil {
 		return none, err
 	}
-	id.IDToken = answer.idToken
+	id.IDToken = t.ID
 	return id, nil
 }
 
@@ -123,14 +138,9 @@ func known(code string) string {
 
 func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
-type answer struct {
-	idToken     string
-	accessToken string
-}
-
 // exchange redeems the code at the token endpoint. The verifier proves that the
 // browser that brings the code is the one that asked for it (RFC 7636).
-func (rp *RelyingParty) exchange(ctx context.Context, c federation.Connection, a federation.Attempt, code string) (answer, error) {
+func (rp *RelyingParty) exchange(ctx context.Context, c federation.Connection, a federation.Attempt, code string) (Tokens, error) {
 	ctx = context.WithValue(ctx, oauth2.HTTPClient, rp.HTTP)
 	token, err := config(c).Exchange(ctx, code, oauth2.VerifierOption(a.Verifier))
 	if err != nil {
@@ -140,19 +150,19 @@ func (rp *RelyingParty) exchange(ctx context.Context, c federation.Connection, a
 			if said.Response != nil {
 				detail = "status " + strconv.Itoa(said.Response.StatusCode) + ", " + detail
 				if said.Response.StatusCode >= 500 {
-					return answer{}, unavailable("token_unavailable", detail)
+					return Tokens{}, unavailable("token_unavailable", detail)
 				}
 			}
-			return answer{}, refuse("token_refused", detail)
+			return Tokens{}, refuse("token_refused", detail)
 		}
-		return answer{}, unavailable("token_unavailable", "")
+		return Tokens{}, unavailable("token_unavailable", "")
 	}
 	if !strings.EqualFold(token.TokenType, "Bearer") {
-		return answer{}, refuse("token_type", "")
+		return Tokens{}, refuse("token_type", "")
 	}
 	idToken, _ := token.Extra("id_token").(string)
 	if idToken == "" {
-		return answer{}, refuse("id_token_missing", "")
+		return Tokens{}, refuse("id_token_missing", "")
 	}
-	return answer{idToken: idToken, accessToken: token.AccessToken}, nil
+	return Tokens{ID: idToken, Access: token.AccessToken, Code: code}, nil
 }

@@ -70,17 +70,17 @@ func (rp *RelyingParty) addressed(c federation.Connection, claims object) error 
 
 // bound says whether the token belongs to this attempt and to what came with it,
 // and whether the sign-in at the provider was good enough.
-func (rp *RelyingParty) bound(c federation.Connection, a federation.Attempt, claims object, alg, accessToken, code string) error {
+func (rp *RelyingParty) bound(c federation.Connection, a federation.Attempt, claims object, alg string, t Tokens) error {
 	if !claims.has("nonce") {
 		return refuse("nonce_missing", "")
 	}
 	if !same(claims.text("nonce"), a.Nonce) {
 		return refuse("nonce_mismatch", "")
 	}
-	if claims.has("at_hash") && !same(claims.text("at_hash"), halfHash(alg, accessToken)) {
+	if claims.has("at_hash") && !same(claims.text("at_hash"), halfHash(alg, t.Access)) {
 		return refuse("at_hash_mismatch", "")
 	}
-	if claims.has("c_hash") && !same(claims.text("c_hash"), halfHash(alg, code)) {
+	if claims.has("c_hash") && !same(claims.text("c_hash"), halfHash(alg, t.Code)) {
 		return refuse("c_hash_mismatch", "")
 	}
 	if claims.has("events") {
@@ -119,8 +119,10 @@ func tenant(c federation.Connection, claims object) error {
 	if t := c.OIDC.RequiredTenant; t != "" && claims.text("tid") != t {
 		return refuse("tenant_mismatch", "")
 	}
-	// acct 1 is a guest; idp names where a guest really signed in.
-	if isOne(claims["acct"]) || claims.has("idp") && claims.text("idp") != c.OIDC.Issuer {
+	// acct 1 is a guest; idp names where a guest really signed in, and for
+	// everybody else repeats the issuer, in the old or the new spelling.
+	home := []string{c.OIDC.Issuer, "https://sts.windows.net/" + c.OIDC.RequiredTenant + "/"}
+	if isOne(claims["acct"]) || claims.has("idp") && !slices.Contains(home, claims.text("idp")) {
 		return refuse("guest_user", "")
 	}
 	if claims.has("xms_edov") && claims["xms_edov"] != true && claims["xms_edov"] != "true" && !isOne(claims["xms_edov"]) {

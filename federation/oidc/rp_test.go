@@ -2,8 +2,10 @@ package oidc_test
 
 import (
 	"context"
+	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -481,4 +483,42 @@ func TestEndSessionURL(t *testing.T) {
 	b.conn.OIDC.EndSessionURL = "data:text/html,x"
 	_, err = b.rp.EndSessionURL(b.conn, "t", "", "")
 	wantCode(t, err, "endpoint_refused")
+}
+
+// BenchmarkVerify is a callback without its network: beside it, the signature
+// check alone.
+func BenchmarkVerify(b *testing.B) {
+	bed := newBed(b)
+	a := bed.attempt()
+	a.Nonce = "n"
+	var payload []byte
+	bed.idp.Break(idptest.OIDCFaults{Token: func(header, claims map[string]any) string {
+		delete(claims, "at_hash")
+		payload = jsonOf(claims)
+		return idptest.SignJWS("RS256", jsonOf(header), payload, signingKey())
+	}})
+	id, err := bed.rp.Callback(b.Context(), bed.conn, a, bed.visit(b, a))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("callback", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := bed.rp.Verify(b.Context(), bed.conn, a, oidc.Tokens{ID: id.IDToken, Access: "t", Code: "c"}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("signature", func(b *testing.B) {
+		sum := sha256.Sum256(payload)
+		sig, err := rsa.SignPKCS1v15(nil, signingKey(), crypto.SHA256, sum[:])
+		if err != nil {
+			b.Fatal(err)
+		}
+		for b.Loop() {
+			sum := sha256.Sum256(payload)
+			if err := rsa.VerifyPKCS1v15(&signingKey().PublicKey, crypto.SHA256, sum[:], sig); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }

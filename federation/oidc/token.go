@@ -30,11 +30,11 @@ type verification struct {
 
 // verified returns the claims of an ID token: signed by the provider, addressed
 // to us, in time as far as go-oidc looks, and free of ambiguity. The checks that
-// remain are those of claims.
-func (rp *RelyingParty) verified(ctx context.Context, c federation.Connection, token string) (object, *verification, error) {
+// remain are those of bound and identity. It also returns the algorithm.
+func (rp *RelyingParty) verified(ctx context.Context, c federation.Connection, token string) (object, string, error) {
 	v := &verification{keys: rp.Keys, url: c.OIDC.JWKSURL}
 	if err := v.header(token, c.OIDC.Algs); err != nil {
-		return nil, nil, err
+		return nil, "", err
 	}
 	_, err := goidc.NewVerifier(c.OIDC.Issuer, v, &goidc.Config{
 		ClientID:             c.OIDC.ClientID,
@@ -43,25 +43,25 @@ func (rp *RelyingParty) verified(ctx context.Context, c federation.Connection, t
 	}).Verify(ctx, token)
 	switch {
 	case v.refused != nil:
-		return nil, nil, v.refused
+		return nil, "", v.refused
 	case v.payload == nil:
-		return nil, nil, refuse("id_token_malformed", "not a signed token")
+		return nil, "", refuse("id_token_malformed", "not a signed token")
 	}
 	claims, decodeErr := decode(v.payload)
 	if decodeErr != nil {
-		return nil, nil, refuse("claims_malformed", decodeErr.Error())
+		return nil, "", refuse("claims_malformed", decodeErr.Error())
 	}
 	if decodeErr := claims.unambiguous(c.Mapping.Email); decodeErr != nil {
-		return nil, nil, refuse("claims_ambiguous", decodeErr.Error())
+		return nil, "", refuse("claims_ambiguous", decodeErr.Error())
 	}
 	// The same checks as go-oidc's, but with a reason for the operator.
 	if err := rp.addressed(c, claims); err != nil {
-		return nil, nil, err
+		return nil, "", err
 	}
 	if err != nil {
-		return nil, nil, refuse("id_token_refused", "")
+		return nil, "", refuse("id_token_refused", "")
 	}
-	return claims, v, nil
+	return claims, v.alg, nil
 }
 
 // header looks at a token before any library does (RFC 7515, RFC 8725).
