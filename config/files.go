@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// maxNamed bounds the files that a configuration names, other than catalogues.
+// maxNamed bounds the keys and certificates that a configuration names.
 const maxNamed = 1 << 20
 
 var (
@@ -22,9 +22,9 @@ var (
 	errTooLarge   = errors.New("too large")
 )
 
-// readFile reads a file that the configuration names. It looks before it opens,
+// openFile opens a file that the configuration names. It looks before it opens,
 // so that a pipe does not hold up the start.
-func readFile(path string) ([]byte, error) {
+func openFile(path string) (*os.File, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
@@ -32,7 +32,12 @@ func readFile(path string) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, errNotRegular
 	}
-	f, err := os.Open(path)
+	return os.Open(path)
+}
+
+// readFile reads a file of bounded size.
+func readFile(path string) ([]byte, error) {
+	f, err := openFile(path)
 	if err != nil {
 		return nil, err
 	}

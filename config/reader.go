@@ -14,8 +14,9 @@ import (
 	"github.com/goccy/go-yaml/parser"
 )
 
-// maxFile bounds a configuration file.
-const maxFile = 1 << 20
+// maxFile bounds a configuration file. The parser takes quadratic time on a file
+// of many keys.
+const maxFile = 64 << 10
 
 // A reader walks one file and collects what is wrong with it. Decoding into a
 // struct would stop at the first mistake and forget where each value stood.

@@ -257,9 +257,12 @@ func readableFile(v value) string {
 		return ""
 	}
 	path := v.r.absolute(s)
-	if _, err := readFile(path); err != nil {
+	f, err := openFile(path)
+	if err != nil {
 		v.wrong("%s", complaint(path, err))
+		return path
 	}
+	_ = f.Close() // nothing was written
 	return path
 }
 
