@@ -359,8 +359,7 @@ func TestSRF10SlowDrip(t *testing.T) {
 				buf := make([]byte, 4096)
 				theirs.Read(buf)
 				io.WriteString(theirs, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-				for {
-					time.Sleep(time.Second)
+				for range time.Tick(time.Second) { // of the test's clock
 					if _, err := theirs.Write([]byte("x")); err != nil {
 						return
 					}

@@ -22,7 +22,7 @@ const (
 // Callback turns the provider's answer, the query of the redirect URI, into the
 // Identity it proves. Every error is a *federation.Refusal. The caller has found
 // the attempt by the state and by the cookie of the browser it was started in,
-// and has used it up.
+// and uses it up in the transaction that records the identity.
 func (rp *RelyingParty) Callback(ctx context.Context, c federation.Connection, a federation.Attempt, q url.Values) (federation.Identity, error) {
 	var none federation.Identity
 	if err := parameters(q); err != nil {
