@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -23,6 +24,9 @@ type Server struct {
 	http     http.Server
 	failed   chan error
 	started  atomic.Bool
+
+	mu     sync.Mutex
+	silent map[net.Conn]bool // connected, and nothing asked yet
 }
 
 // Listen binds addr ("127.0.0.1:0" picks a free port). With a certificate the
@@ -32,7 +36,7 @@ func Listen(name, addr string, cert *Certificate, h http.Handler, log *slog.Logg
 	if err != nil {
 		return nil, fmt.Errorf("%s listener: %w", name, err)
 	}
-	s := &Server{name: name, log: log, listener: l, failed: make(chan error, 1)}
+	s := &Server{name: name, log: log, listener: l, failed: make(chan error, 1), silent: map[net.Conn]bool{}}
 	s.http = http.Server{
 		Handler:                      h,
 		ReadHeaderTimeout:            5 * time.Second,
@@ -41,6 +45,7 @@ func Listen(name, addr string, cert *Certificate, h http.Handler, log *slog.Logg
 		IdleTimeout:                  60 * time.Second,
 		MaxHeaderBytes:               32 << 10,
 		DisableGeneralOptionsHandler: true, // OPTIONS * gets our headers, too
+		ConnState:                    s.listenTo,
 		ErrorLog:                     slog.NewLogLogger(noisy{log.Handler()}, slog.LevelDebug),
 	}
 	if cert != nil {
@@ -82,11 +87,33 @@ func (s *Server) Stop(ctx context.Context) error {
 	if !s.started.Load() {
 		return s.listener.Close()
 	}
+	s.hangUp()
 	if err := s.http.Shutdown(ctx); err != nil {
 		_ = s.http.Close()
 		return fmt.Errorf("%s listener: requests were cut off: %w", s.name, err)
 	}
 	return nil
+}
+
+// listenTo remembers connections on which nothing was asked yet.
+func (s *Server) listenTo(c net.Conn, state http.ConnState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if state == http.StateNew {
+		s.silent[c] = true
+	} else {
+		delete(s.silent, c)
+	}
+}
+
+// hangUp closes the connections that browsers opened ahead of need. Shutdown
+// would give each of them five seconds to ask something.
+func (s *Server) hangUp() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.silent {
+		_ = c.Close()
+	}
 }
 
 // noisy keeps net/http's own complaints (a scanner's bad handshake, a client that

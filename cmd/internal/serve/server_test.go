@@ -13,6 +13,7 @@ import (
 	"io"
 	"log/slog"
 	"math/big"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -169,6 +170,35 @@ func TestGracefulStop(t *testing.T) {
 	cancel()
 	if err := s.Stop(expired); err != nil && !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+}
+
+// Browsers open connections ahead of need; Stop does not wait for them.
+func TestStopHangsUp(t *testing.T) {
+	accepted := make(chan struct{})
+	s, err := Listen("public", "127.0.0.1:0", nil, http.NotFoundHandler(), quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	inner := s.http.ConnState
+	s.http.ConnState = func(c net.Conn, state http.ConnState) {
+		inner(c, state)
+		if state == http.StateNew {
+			close(accepted)
+		}
+	}
+	s.Start()
+	c, err := net.Dial("tcp", s.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	<-accepted
+	if err := s.Stop(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("the silent connection was not closed: %v", err)
 	}
 }
 
