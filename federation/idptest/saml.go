@@ -106,6 +106,9 @@ func (p *SAMLIdP) SSO() string { return p.options().URL + "/saml/sso" }
 // Certificate is the DER certificate that answers are signed with.
 func (p *SAMLIdP) Certificate() []byte { return p.options().Certificate }
 
+// Key is what answers are signed with.
+func (p *SAMLIdP) Key() crypto.Signer { return p.options().Key }
+
 // User finds a person by address.
 func (p *SAMLIdP) User(address string) (User, bool) {
 	for _, u := range p.options().Users {

@@ -72,6 +72,7 @@ func samlSignatures() []SAMLAttack {
 		{ID: "SAM-65", Name: "hmac-sha1 keyed with the certificate", Code: "signature_method", Build: withHMAC("http://www.w3.org/2000/09/xmldsig#hmac-sha1")},
 		{ID: "SAM-65", Name: "an HMAC called rsa-sha256", Code: "signature", Build: withHMAC(algRSASHA256)},
 
+		{Name: "prefix list", Accept: true, Build: minted(SAMLMint{Sign: SignBoth, Signature: SAMLSignature{Prefixes: "xs xsi"}})},
 		{Name: "RSA with SHA-512", Accept: true, Build: minted(SAMLMint{Signature: SAMLSignature{Method: "http://www.w3.org/2001/04/xmldsig-more#rsa-sha512", Digest: "http://www.w3.org/2001/04/xmlenc#sha512"}})},
 	}
 }

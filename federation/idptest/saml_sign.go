@@ -43,6 +43,7 @@ type SAMLSignature struct {
 	Digest      string
 	C14N        string // CanonicalizationMethod
 	Transform   string // the one behind enveloped-signature
+	Prefixes    string // InclusiveNamespaces PrefixList of Transform, where it is the exclusive one
 	DER         bool   // ECDSA as ASN.1 rather than r and s end to end
 	HMAC        []byte // signs with this secret instead of Key
 	NoKeyInfo   bool
@@ -68,7 +69,7 @@ func (s SAMLSignature) withDefaults() SAMLSignature {
 // sign puts an enveloped signature into el, behind its Issuer.
 func (s SAMLSignature) sign(el *etree.Element) error {
 	s = s.withDefaults()
-	canonical, err := canonicalise(el, s.Transform)
+	canonical, err := canonicalise(el, s.Transform, s.Prefixes)
 	if err != nil {
 		return err
 	}
@@ -84,7 +85,10 @@ func (s SAMLSignature) sign(el *etree.Element) error {
 	reference := add(info, "ds:Reference", "", "URI", "#"+el.SelectAttrValue("ID", ""))
 	transforms := add(reference, "ds:Transforms", "")
 	add(transforms, "ds:Transform", "", "Algorithm", algEnveloped)
-	add(transforms, "ds:Transform", "", "Algorithm", s.Transform)
+	transform := add(transforms, "ds:Transform", "", "Algorithm", s.Transform)
+	if s.Prefixes != "" {
+		add(transform, "ec:InclusiveNamespaces", "", "xmlns:ec", algExcC14N, "PrefixList", s.Prefixes)
+	}
 	add(reference, "ds:DigestMethod", "", "Algorithm", s.Digest)
 	add(reference, "ds:DigestValue", base64.StdEncoding.EncodeToString(digest))
 	if s.EditInfo != nil {
@@ -99,7 +103,7 @@ func (s SAMLSignature) sign(el *etree.Element) error {
 		}
 	}
 	el.InsertChildAt(1, signature)
-	if canonical, err = canonicalise(info, s.C14N); err != nil {
+	if canonical, err = canonicalise(info, s.C14N, ""); err != nil {
 		return err
 	}
 	signed, err := s.value(canonical)
@@ -112,7 +116,7 @@ func (s SAMLSignature) sign(el *etree.Element) error {
 
 // canonicalise leaves el as it is. For algorithms that are no canonicalisation
 // it does the exclusive one: the message is to be refused for its name.
-func canonicalise(el *etree.Element, algorithm string) ([]byte, error) {
+func canonicalise(el *etree.Element, algorithm, prefixes string) ([]byte, error) {
 	if strings.HasPrefix(algorithm, algC14N) {
 		return dsig.MakeC14N10RecCanonicalizer().Canonicalize(el)
 	}
@@ -124,7 +128,7 @@ func canonicalise(el *etree.Element, algorithm string) ([]byte, error) {
 			}
 		}
 	}
-	return dsig.MakeC14N10ExclusiveCanonicalizerWithPrefixList("").Canonicalize(alone)
+	return dsig.MakeC14N10ExclusiveCanonicalizerWithPrefixList(prefixes).Canonicalize(alone)
 }
 
 func hashed(algorithm string, data []byte) ([]byte, error) {
