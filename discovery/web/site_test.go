@@ -33,7 +33,7 @@ const frontDoor = "https://sign-in.example.com"
 
 // A door is a front door with two regions behind it, as a test holds it.
 type door struct {
-	t        *testing.T
+	t        testing.TB
 	site     *web.Site
 	intake   *httptest.Server
 	db       *sql.DB
@@ -60,7 +60,7 @@ type change func(*web.Options)
 func limits(l web.Limits) change               { return func(o *web.Options) { o.Limits = l } }
 func withRedis(c redis.UniversalClient) change { return func(o *web.Options) { o.Redis = c } }
 
-func newDoor(t *testing.T, changes ...change) *door {
+func newDoor(t testing.TB, changes ...change) *door {
 	t.Helper()
 	d := &door{t: t, log: new(bytes.Buffer), registry: prometheus.NewRegistry(), now: time.Unix(1_800_000_000, 0), regions: map[string]*region{}}
 	clock := func() time.Time { return d.now }

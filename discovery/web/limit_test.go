@@ -1,0 +1,105 @@
+package web_test
+
+import (
+	"net/http"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/domicile-sso/domicile/config/servertest"
+	"github.com/domicile-sso/domicile/discovery/web"
+)
+
+var few = web.Limits{PerClient: 60, ClientBurst: 3, Global: 1000}
+
+// tries asks until it is told to wait, and returns how often that went well.
+func (d *door) tries(request func() *http.Request, client string) int {
+	d.t.Helper()
+	for n := range 1000 {
+		res := d.do(from(request(), client))
+		if res.StatusCode == http.StatusTooManyRequests {
+			if s, err := strconv.Atoi(res.Header.Get("Retry-After")); err != nil || s < 1 || s > 60 {
+				d.t.Errorf("Retry-After is %q", res.Header.Get("Retry-After"))
+			}
+			return n
+		}
+	}
+	d.t.Fatal("there is no limit")
+	return 0
+}
+
+func TestDIS03SameLimitForAll(t *testing.T) {
+	for name, request := range map[string]func() *http.Request{
+		"known":     func() *http.Request { return ask("ada@acme.example") },
+		"unknown":   func() *http.Request { return ask("nobody@consult.example") },
+		"hidden":    func() *http.Request { return ask("hid@consult.example") },
+		"bad":       func() *http.Request { return ask("nonsense") },
+		"json":      func() *http.Request { return discover(`{"email":"ada@acme.example"}`) },
+		"bad json":  func() *http.Request { return discover(`{`) },
+		"webfinger": func() *http.Request { return get("/.well-known/webfinger?resource=acct:a@acme.example") },
+		"choice":    func() *http.Request { return post("/choose", nil) },
+		"proof":     func() *http.Request { return post("/remember", nil) },
+	} {
+		d := newDoor(t, limits(few))
+		d.populate()
+		if n := d.tries(request, "192.0.2.1"); n != few.ClientBurst {
+			t.Errorf("%s: %d tries, want %d", name, n, few.ClientBurst)
+		}
+		d.status(d.do(from(get("/"), "192.0.2.1")), http.StatusOK) // the page itself stays
+		d.now = d.now.Add(time.Second)
+		if n := d.tries(request, "192.0.2.1"); n != 1 {
+			t.Errorf("%s: %d tries after a second, want 1", name, n)
+		}
+	}
+}
+
+func TestDIS33Buckets(t *testing.T) {
+	d := newDoor(t, limits(few))
+	any := func() *http.Request { return ask("nobody@consult.example") }
+	for _, c := range []struct {
+		client string
+		want   int
+	}{
+		{"192.0.2.1", 3}, {"192.0.2.2", 3}, {"::ffff:192.0.2.1", 0},
+		{"2001:db8::1", 3}, {"2001:db8::ffff:1", 0}, {"2001:db8:0:1::1", 3},
+	} {
+		if n := d.tries(any, c.client); n != c.want {
+			t.Errorf("%s: %d tries, want %d", c.client, n, c.want)
+		}
+	}
+	all := newDoor(t, limits(web.Limits{PerClient: 1000, ClientBurst: 1000, Global: 1, GlobalBurst: 4}))
+	if n := all.tries(any, "192.0.2.1"); n != 4 {
+		t.Errorf("all together: %d tries, want 4", n)
+	}
+	if n := all.tries(any, "192.0.2.9"); n != 0 {
+		t.Errorf("another client: %d tries, want 0", n)
+	}
+}
+
+func TestLimitsAreShared(t *testing.T) {
+	rdb := redis.NewClient(&redis.Options{Addr: servertest.Redis(t)})
+	t.Cleanup(func() { _ = rdb.Close() })
+	one, two := newDoor(t, limits(few), withRedis(rdb)), newDoor(t, limits(few), withRedis(rdb))
+	any := func() *http.Request { return ask("nobody@consult.example") }
+	if n := one.tries(any, "192.0.2.1"); n != 3 {
+		t.Errorf("%d tries at the first, want 3", n)
+	}
+	if n := two.tries(any, "192.0.2.1"); n > 1 { // one may have come back meanwhile
+		t.Errorf("%d tries at the second, want none", n)
+	}
+	names, err := rdb.Keys(t.Context(), "*192*").Result()
+	if err != nil || len(names) > 0 {
+		t.Errorf("Redis knows clients by address: %v, %v", names, err)
+	}
+}
+
+func TestLimitsWithoutRedis(t *testing.T) {
+	rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1})
+	t.Cleanup(func() { _ = rdb.Close() })
+	d := newDoor(t, limits(few), withRedis(rdb))
+	if n := d.tries(func() *http.Request { return ask("nobody@consult.example") }, "192.0.2.1"); n != 3 {
+		t.Errorf("%d tries, want 3", n)
+	}
+}
