@@ -342,3 +342,12 @@ func TestDomainFor(t *testing.T) {
 		t.Errorf("another portal's connection: %v", err)
 	}
 }
+
+// say is what the person is told.
+func say(err error) string {
+	var e *discovery.Error
+	if errors.As(err, &e) {
+		return e.Say
+	}
+	return ""
+}
