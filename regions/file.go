@@ -60,7 +60,11 @@ func WriteFile(path string, records []string) error {
 		return fmt.Errorf("write catalogue: %w", err)
 	}
 	defer os.Remove(tmp.Name())
-	_, err = io.WriteString(tmp, "# Signed region records, one a line. Each carries the signature that makes it true.\n"+strings.Join(append(records, ""), "\n"))
+	_, err = io.WriteString(tmp, "# Signed region records, one a line. Each carries the signature that makes it true.\n")
+	for _, r := range records {
+		_, e := io.WriteString(tmp, r+"\n")
+		err = errors.Join(err, e)
+	}
 	err = errors.Join(err, tmp.Chmod(0o644), tmp.Sync(), tmp.Close())
 	if err == nil {
 		err = os.Rename(tmp.Name(), path)

@@ -253,6 +253,9 @@ func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
 // readKey reads the file of a private key, which must be its owner's alone.
 func readKey(kind config.Kind, path string) ([]byte, error) {
+	if strings.HasPrefix(path, "domicile-") {
+		return nil, misused("want the file of a %s, not the key itself: a command line is there for all to read", kind)
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("read key: %w", err)
@@ -264,18 +267,23 @@ func readKey(kind config.Kind, path string) ([]byte, error) {
 }
 
 // readPublic reads a key that is given as its text or as the path of its file.
+// What looks like a text is never taken for a path, nor repeated: it may be a
+// private key by mistake.
 func readPublic(kind config.Kind, given string) ([]byte, error) {
-	text := given
-	if !strings.HasPrefix(given, string(kind)+":") {
-		data, err := os.ReadFile(given)
+	if strings.HasPrefix(given, "domicile-") {
+		key, err := config.DecodeKey(kind, given)
 		if err != nil {
 			return nil, fmt.Errorf("read key: %w", err)
 		}
-		text = string(data)
+		return key, nil
 	}
-	key, err := config.DecodeKey(kind, text)
+	data, err := os.ReadFile(given)
 	if err != nil {
-		return nil, fmt.Errorf("read key %s: %w", given, err)
+		return nil, fmt.Errorf("read key: %w", err)
+	}
+	key, err := config.DecodeKey(kind, string(data))
+	if err != nil {
+		return nil, fmt.Errorf("read key: %s: %w", given, err)
 	}
 	return key, nil
 }
