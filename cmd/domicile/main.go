@@ -11,6 +11,9 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/domicile-sso/domicile/discovery"
+	"github.com/domicile-sso/domicile/federation/fetch"
 )
 
 func main() {
@@ -29,13 +32,34 @@ func run(args []string) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintf(os.Stderr, "domicile: %v\n", err)
+	fmt.Fprintf(os.Stderr, "domicile: %s\n", explain(err))
 	var usage *usageError
 	if errors.As(err, &usage) {
 		fmt.Fprintf(os.Stderr, "Run '%s --help' for usage.\n", cmd.CommandPath())
 		return 2
 	}
 	return 1
+}
+
+// explain is err for an operator, who may hear more than a person at a browser:
+// what is said, the code to look it up by, and what lies underneath.
+func explain(err error) string {
+	var said *discovery.Error
+	if errors.As(err, &said) && said.Say != "" {
+		text := said.Say
+		if said.Code != "" {
+			text += " (" + said.Code + ")"
+		}
+		if said.Err != nil {
+			text += ": " + said.Err.Error()
+		}
+		return text
+	}
+	var fetched *fetch.Error
+	if errors.As(err, &fetched) {
+		return fmt.Sprintf("%v: %v", err, fetched.Unwrap())
+	}
+	return err.Error()
 }
 
 func rootCommand() *cobra.Command {
