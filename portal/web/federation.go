@@ -207,6 +207,10 @@ func (v *visit) samlForm() (response, relay string, err error) {
 		return "", "", &federation.Refusal{Code: "binding", Detail: "parameters in the query", Status: http.StatusBadRequest}
 	}
 	body, err := v.body(maxSAMLForm)
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		err = &federation.Refusal{Code: "response_size", Status: http.StatusRequestEntityTooLarge}
+	}
 	if err != nil {
 		return "", "", err
 	}
@@ -274,7 +278,7 @@ func (s *Site) callback(v *visit) error {
 		return badField("", "query_encoding", "The address of this page cannot be read.")
 	}
 	if len(q["state"]) > 1 {
-		return s.refuse(v, c, badField("state", "field_repeated", "The field “state” was sent more than once."))
+		return s.refuse(v, c, badField("state", "duplicate_parameter", "The field “state” was sent more than once."))
 	}
 	sso := v.token(ssoCookie)
 	leg, err := portal.Federated{}, error(portal.ErrAttempt)

@@ -2,11 +2,9 @@ package web
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 
 	"github.com/domicile-sso/domicile/discovery"
-	"github.com/domicile-sso/domicile/discovery/page"
 	"github.com/domicile-sso/domicile/portal"
 )
 
@@ -32,7 +30,7 @@ func (v *visit) invited(token string) (portal.Invitation, error) {
 }
 
 // redeem takes the temporary password and the new one together. Who signs in
-// through the organisation needs neither and goes on there.
+// through the organisation has no such link: their mail leads to the sign-in page.
 func (s *Site) redeem(v *visit) error {
 	f, err := v.form(fieldToken, fieldUsername, fieldTemporary, fieldNew, fieldConfirm, fieldKeep)
 	if err != nil {
@@ -41,14 +39,6 @@ func (s *Site) redeem(v *visit) error {
 	inv, err := v.invited(f["token"])
 	if err != nil {
 		return v.startAgain(err, "/")
-	}
-	if inv.Federated {
-		handle, err := s.Store.StartAttempt(v.r.Context(), v.portal.ID, v.newVisitor(),
-			portal.Attempt{Address: inv.Address, ReturnTo: "/"})
-		if err != nil {
-			return fmt.Errorf("start attempt: %w", err)
-		}
-		return s.nextStep(v, handle, inv.Address)
 	}
 	keep := f["keep"] == "yes" && v.portal.KeepSigned
 	wrong := missing(f, "temporary", "Enter the temporary password from your mail.")
@@ -77,15 +67,9 @@ func (s *Site) redeem(v *visit) error {
 func (v *visit) showInvitation(status int, token string, inv portal.Invitation, keep bool, wrong *discovery.Error) error {
 	p := invitationPage{
 		Portal: v.portal.Name, Address: inv.Address.Clear(), Jurisdiction: v.site.Jurisdiction,
-		Token: token, Federated: inv.Federated, MayKeep: v.portal.KeepSigned, Keep: keep,
+		Token: token, MayKeep: v.portal.KeepSigned, Keep: keep,
 		Temporary: temporaryField(), New: newField(), Confirm: confirmField(), Rules: portal.PasswordRules,
 	}
-	if inv.Federated {
-		p.Form = page.Form{}
-		// The answer to this form leads on to an identity provider.
-		page.AddressFormAction(v.w, v.r.Host)
-	} else {
-		p.Form = withProblem(wrong, &p.Temporary, &p.New, &p.Confirm)
-	}
+	p.Form = withProblem(wrong, &p.Temporary, &p.New, &p.Confirm)
 	return v.render(status, "invitation", p)
 }

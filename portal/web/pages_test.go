@@ -69,13 +69,10 @@ func samples() map[string]map[string]any {
 		"reset":       {"empty": reset},
 		"reset_done":  {"any": resetDonePage{}},
 		"change":      {"empty": change, "wrong": changeBad},
-		"invitation": {
-			"password":  invited,
-			"federated": invitationPage{Portal: "Acme Corporation", Address: who, Jurisdiction: "EU", Token: handle, Federated: true},
-		},
-		"confirm": {"any": confirmPage{Portal: "Acme Corporation", Connection: "Acme Entra ID", Address: who, Action: "/saml/acme-saml/confirm", Response: "PHNhbWw+"}},
-		"post":    {"any": postPage{Action: "https://idp.example/sso", Request: "PHNhbWw+", State: handle}},
-		"signout": {"any": signoutPage{Portal: "Acme Corporation", Address: who}},
+		"invitation":  {"any": invited},
+		"confirm":     {"any": confirmPage{Portal: "Acme Corporation", Connection: "Acme Entra ID", Address: who, Action: "/saml/acme-saml/confirm", Response: "PHNhbWw+"}},
+		"post":        {"any": postPage{Action: "https://idp.example/sso", Request: "PHNhbWw+", State: handle}},
+		"signout":     {"any": signoutPage{Portal: "Acme Corporation", Address: who}},
 		"signedout": {
 			"here":       signedoutPage{Portal: "Acme Corporation"},
 			"provider":   signedoutPage{Portal: "Acme Corporation", EndSession: "https://idp.example/end"},

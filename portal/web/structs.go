@@ -70,7 +70,6 @@ type invitationPage struct {
 	Portal, Address         string
 	Jurisdiction            string
 	Token                   string
-	Federated               bool
 	Temporary, New, Confirm page.Field
 	MayKeep, Keep           bool
 	Rules                   []string
