@@ -79,7 +79,7 @@ func TestWatch(t *testing.T) {
 		}()
 		expect := func(want ...string) {
 			t.Helper()
-			time.Sleep(3*time.Second + time.Millisecond) // the bubble's clock
+			<-time.After(3*time.Second + time.Millisecond) // of the bubble's clock
 			synctest.Wait()
 			mu.Lock()
 			defer mu.Unlock()

@@ -52,6 +52,9 @@ func (o *Opener) Open(sealed, portal string) (Ticket, error) {
 	if err != nil {
 		return refuse("malformed", "not base64url")
 	}
+	if len(raw) > 0 && raw[0] == versionMany {
+		return o.openMany(raw, portal)
+	}
 	if len(raw) < 1+idSize+encSize+block+tagSize || raw[0] != version {
 		return refuse("malformed", "too short, or of another version")
 	}

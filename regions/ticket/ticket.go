@@ -80,14 +80,14 @@ type payload struct {
 }
 
 // Seal makes the text of t for the region to, signed by the front door's key.
-// A zero ID, Issued or Expires is filled in; an empty Region is to's. The text
-// is base64url and fits a URL.
+// An empty ID is made up, a zero Expires is [Life] after Issued, an empty Region
+// is to's. The text is base64url and fits a URL.
 func Seal(to regions.Record, frontDoor ed25519.PrivateKey, t Ticket) (string, error) {
 	if t.Region != "" && t.Region != to.Region {
 		return "", fmt.Errorf("seal ticket: it is for region %s, not %s", t.Region, to.Region)
 	}
-	if t.Portal == "" || t.Address == "" {
-		return "", errors.New("seal ticket: it names no portal or no address")
+	if t.Portal == "" || t.Address == "" || t.Issued.IsZero() {
+		return "", errors.New("seal ticket: it lacks a portal, an address or the time of issue")
 	}
 	if len(frontDoor) != ed25519.PrivateKeySize {
 		return "", errors.New("seal ticket: the front door's key is not an Ed25519 private key")
@@ -97,9 +97,6 @@ func Seal(to regions.Record, frontDoor ed25519.PrivateKey, t Ticket) (string, er
 	}
 	if t.ID == "" {
 		t.ID = rand.Text()
-	}
-	if t.Issued.IsZero() {
-		t.Issued = time.Now()
 	}
 	if t.Expires.IsZero() {
 		t.Expires = t.Issued.Add(Life)

@@ -114,16 +114,14 @@ func fields(t Ticket) []string {
 func TestSealFillsIn(t *testing.T) {
 	w := newWorld(t)
 	tk := w.ticket()
-	tk.ID, tk.Issued = "", time.Time{}
+	tk.ID = ""
 	seen := map[string]bool{}
 	for range 3 {
 		sealed, err := Seal(w.eu, w.frontDoor, tk)
 		if err != nil {
 			t.Fatal(err)
 		}
-		o := w.opener()
-		o.Now = time.Now
-		got, err := o.Open(sealed, "acme")
+		got, err := w.opener().Open(sealed, "acme")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,6 +137,7 @@ func TestSealRefuses(t *testing.T) {
 	for name, change := range map[string]func(*regions.Record, *Ticket){
 		"another region": func(_ *regions.Record, tk *Ticket) { tk.Region = "us-east" },
 		"no portal":      func(_ *regions.Record, tk *Ticket) { tk.Portal = "" },
+		"no time":        func(_ *regions.Record, tk *Ticket) { tk.Issued = time.Time{} },
 		"no address":     func(_ *regions.Record, tk *Ticket) { tk.Address = "" },
 		"no key":         func(r *regions.Record, _ *Ticket) { r.TicketKeys = nil },
 		"a broken key":   func(r *regions.Record, _ *Ticket) { r.TicketKeys = []regions.TicketKey{{Public: []byte("x")}} },
