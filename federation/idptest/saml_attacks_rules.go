@@ -1,6 +1,8 @@
 package idptest
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
 	"strings"
 	"time"
 
@@ -206,7 +208,14 @@ func samlEncryption() []SAMLAttack {
 		{ID: "SAM-74", Name: "encrypted unsigned in a signed Response", Accept: true, Build: minted(SAMLMint{Sign: SignResponse, Encrypt: &SAMLEncryption{}})},
 		{ID: "SAM-74", Name: "ciphertext changed", Code: "decryption", Build: sealed(SAMLEncryption{Value: func(c []byte) []byte { c[20] ^= 1; return c }})},
 		{ID: "SAM-74", Name: "key for somebody else", Code: "decryption", Build: func(s SAMLScene) (string, error) {
-			s.To.Certificate = s.IdP.Certificate()
+			key, err := rsa.GenerateKey(rand.Reader, 2048)
+			if err != nil {
+				return "", err
+			}
+			now := s.IdP.options().Now()
+			if s.To.Certificate, err = SelfSigned(key, "somebody else", now.Add(-time.Hour), now.Add(time.Hour)); err != nil {
+				return "", err
+			}
 			return s.IdP.Mint(s.To, SAMLMint{User: s.User, Encrypt: &SAMLEncryption{}})
 		}},
 		{ID: "SAM-75", Name: "no CipherValue", Code: "decryption", Build: sealed(drop("./EncryptedData/CipherData/CipherValue"))},

@@ -68,7 +68,7 @@ func mint(t testing.TB, s idptest.SAMLScene, m idptest.SAMLMint) string {
 	return response
 }
 
-func accepted(t *testing.T, response string, want saml.Expect) federation.Identity {
+func accepted(t testing.TB, response string, want saml.Expect) federation.Identity {
 	t.Helper()
 	got, err := saml.Verify(response, want)
 	if err != nil {

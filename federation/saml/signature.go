@@ -87,6 +87,10 @@ func checkKey(key any) error {
 // verify checks the signature of el, which must be its own child, and returns
 // the element anew, parsed out of the very bytes whose digest was signed.
 // Nothing may be read from any other copy of it.
+//
+// The signature over SignedInfo comes first and the digest of the element
+// after it, so that canonicalising a large message is work done only for those
+// who hold a key.
 func (v verifier) verify(el *etree.Element) (*etree.Element, error) {
 	signature := child(el, "s:Signature")
 	if signature == nil {
@@ -96,12 +100,21 @@ func (v verifier) verify(el *etree.Element) (*etree.Element, error) {
 	if info == nil {
 		return nil, refuse("signature_malformed")
 	}
-	covered, err := v.digested(el, signature, info)
+	r, err := v.reference(el, info)
 	if err != nil {
 		return nil, err
 	}
 	if err := v.checkSignature(signature, info); err != nil {
 		return nil, err
+	}
+	unsigned := detach(el)
+	unsigned.RemoveChildAt(signature.Index())
+	covered, err := r.transform.Canonicalize(unsigned)
+	if err != nil || len(covered) == 0 {
+		return nil, refuse("canonicalisation")
+	}
+	if !bytes.Equal(sum(r.hash, covered), r.digest) {
+		return nil, refuse("digest")
 	}
 	if err := checkTokens(covered, messageLimits, map[string]bool{}); err != nil {
 		return nil, refuse("canonicalisation")
@@ -113,39 +126,34 @@ func (v verifier) verify(el *etree.Element) (*etree.Element, error) {
 	return trusted, nil
 }
 
-// digested returns the canonical bytes of el that the one Reference covers,
-// once their digest has been found right. SAML Core 5.4.
-func (v verifier) digested(el, signature, info *etree.Element) ([]byte, error) {
-	reference := child(info, "s:Reference")
-	if reference == nil {
-		return nil, refuse("signature_reference")
+// A reference is what a signature says it covers, and how.
+type reference struct {
+	transform dsig.Canonicalizer
+	hash      crypto.Hash
+	digest    []byte
+}
+
+// reference reads the one Reference there may be, which must be to el itself.
+// SAML Core 5.4.2.
+func (v verifier) reference(el, info *etree.Element) (reference, error) {
+	ref := child(info, "s:Reference")
+	id := attrOr(el, "ID")
+	if ref == nil || id == "" || attrOr(ref, "URI") != "#"+id {
+		return reference{}, refuse("signature_reference")
 	}
-	id, uri := attrOr(el, "ID"), attrOr(reference, "URI")
-	if id == "" || uri != "#"+id {
-		return nil, refuse("signature_reference")
-	}
-	transform, err := v.transform(reference)
+	transform, err := v.transform(ref)
 	if err != nil {
-		return nil, err
+		return reference{}, err
 	}
-	hash, ok := digests[algorithm(child(reference, "s:DigestMethod"))]
+	hash, ok := digests[algorithm(child(ref, "s:DigestMethod"))]
 	if !ok {
-		return nil, refuse("digest_method")
+		return reference{}, refuse("digest_method")
 	}
-	want, err := base64.StdEncoding.Strict().DecodeString(unspaced(text(child(reference, "s:DigestValue"))))
-	if err != nil || len(want) != hash.Size() {
-		return nil, refuse("signature_malformed")
+	digest, err := base64.StdEncoding.Strict().DecodeString(unspaced(text(child(ref, "s:DigestValue"))))
+	if err != nil || len(digest) != hash.Size() {
+		return reference{}, refuse("signature_malformed")
 	}
-	unsigned := detach(el)
-	unsigned.RemoveChildAt(signature.Index())
-	covered, err := transform.Canonicalize(unsigned)
-	if err != nil || len(covered) == 0 {
-		return nil, refuse("canonicalisation")
-	}
-	if !bytes.Equal(sum(hash, covered), want) {
-		return nil, refuse("digest")
-	}
-	return covered, nil
+	return reference{transform, hash, digest}, nil
 }
 
 // transform is the canonicalisation of a Reference: the enveloped-signature

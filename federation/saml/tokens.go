@@ -35,10 +35,22 @@ const xmlNamespace = "http://www.w3.org/XML/1998/namespace"
 
 var (
 	xmlDeclaration = regexp.MustCompile(`^version=(?:"1\.0"|'1\.0')(?:[ \t\r\n]+encoding=(?:"(?i:utf-8)"|'(?i:utf-8)'))?(?:[ \t\r\n]+standalone=(?:"(?:yes|no)"|'(?:yes|no)'))?[ \t\r\n]*$`)
-	ncName         = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9._-]*$`)
 	// A relative namespace name makes canonicalisers disagree or give up.
 	absoluteURI = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:[!-~]+$`)
 )
+
+// isName says whether s is a name in ASCII, without a colon: all of SAML's are.
+func isName(s string) bool {
+	for i, c := range []byte(s) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', c == '_':
+		case i > 0 && ('0' <= c && c <= '9' || c == '.' || c == '-'):
+		default:
+			return false
+		}
+	}
+	return s != ""
+}
 
 // checkTokens reads doc once, token by token, and refuses whatever two XML
 // parsers could read differently. It builds no tree, so the cost of hostile
@@ -176,14 +188,14 @@ func (p *tokenPass) declared(attrs []xml.Attr) (map[string]string, error) {
 // lets more pass than XML does (colons, for one), and such names are the ones
 // that do not survive being written and read again.
 func (p *tokenPass) nameable(n xml.Name) bool {
-	if !ncName.MatchString(n.Local) {
+	if !isName(n.Local) {
 		return false
 	}
 	if n.Space == "" || n.Space == "xml" {
 		return true
 	}
 	_, ok := p.space(n.Space)
-	return ok && n.Space != "xmlns" && ncName.MatchString(n.Space)
+	return ok && n.Space != "xmlns" && isName(n.Space)
 }
 
 func (p *tokenPass) space(prefix string) (string, bool) {
@@ -201,7 +213,7 @@ func (p *tokenPass) attributes(attrs []xml.Attr) error {
 			return malformed("xml_attributes")
 		}
 		if a.Name.Space == "xmlns" {
-			if !ncName.MatchString(a.Name.Local) {
+			if !isName(a.Name.Local) {
 				return malformed("xml_name")
 			}
 			continue
@@ -240,7 +252,7 @@ func (p *tokenPass) id(a xml.Attr) *federation.Refusal {
 	switch {
 	case a.Name.Space != "":
 		return refuse("id_prefixed")
-	case !ncName.MatchString(a.Value):
+	case !isName(a.Value):
 		return refuse("id_invalid")
 	case p.ids[a.Value]:
 		return refuse("id_duplicate")
