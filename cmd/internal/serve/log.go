@@ -14,11 +14,12 @@ import (
 // routes are the public addresses of the product, as logs and metrics name
 // them. What is none of them is "other": neither grows with what is asked for.
 var routes = []string{
-	"/", "/login", "/login/password", "/login/method", "/login/*", "/logout",
-	"/saml/*/acs", "/saml/*/metadata", "/oidc/*/callback",
+	"/", "/v1/discover", "/choose", "/remember", "/forget", "/.well-known/webfinger", "/claims",
+	"/login", "/login/password", "/login/method", "/login/*", "/logout",
+	"/saml/*/acs", "/saml/*/confirm", "/saml/*/metadata", "/oidc/*/callback",
 	"/password/forgot", "/password/reset", "/password/change", "/invitation",
-	"/account/*", "/admin/*", "/remember", "/forget", "/choose",
-	"/v1/discover", "/.well-known/webfinger", "/claims", "/healthz", "/readyz",
+	"/account", "/account/password", "/account/sessions/end", "/admin", "/admin/*",
+	"/healthz", "/readyz",
 }
 
 func route(r *http.Request) string {
