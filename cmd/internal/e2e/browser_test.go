@@ -25,7 +25,7 @@ import (
 
 // patience bounds each wait. It is long because two cores may be building and
 // testing everything else meanwhile; a healthy step takes a few milliseconds.
-const patience = 30 * time.Second
+const patience = 15 * time.Second
 
 // A tab is one tab of a browser window with cookies of its own.
 type tab struct {
@@ -417,4 +417,24 @@ func (b *tab) focused() string {
 		b.t.Fatal(err)
 	}
 	return name
+}
+
+// cookie finds a cookie of the page's site.
+func (b *tab) cookie(name string) (*network.Cookie, bool) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	all, err := chromedp.Run(ctx, func(ctx context.Context, t *chromedp.Target) ([]*network.Cookie, error) {
+		r, err := cdp.Call(ctx, t, network.GetCookies, network.GetCookiesParams{})
+		return r.Cookies, err
+	})
+	if err != nil {
+		b.t.Fatalf("reading cookies: %v", err)
+	}
+	for _, c := range all {
+		if c.Name == name {
+			return c, true
+		}
+	}
+	return nil, false
 }
