@@ -13,6 +13,7 @@ const (
 	maxSkew      = time.Minute
 	maxFreshness = 10 * time.Minute // how old a sign-in may be that was asked to be fresh: the life of an attempt
 	maxIssuer    = 1024
+	maxACR       = 1024
 
 	formatEntity = "urn:oasis:names:tc:SAML:2.0:nameid-format:entity"
 	methodBearer = "urn:oasis:names:tc:SAML:2.0:cm:bearer"
@@ -259,7 +260,7 @@ func (e *evidence) readAuthn(identity *federation.Identity) error {
 		return refuse("authn_context")
 	}
 	identity.ACR = text(child(context, "a:AuthnContextClassRef"))
-	if len(e.settings.RequiredACR) > 0 && !slices.Contains(e.settings.RequiredACR, identity.ACR) {
+	if len(identity.ACR) > maxACR || hasControl(identity.ACR) || len(e.settings.RequiredACR) > 0 && !slices.Contains(e.settings.RequiredACR, identity.ACR) {
 		return refuse("authn_context")
 	}
 	identity.SessionIndex = attrOr(statement, "SessionIndex")
