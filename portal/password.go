@@ -70,11 +70,11 @@ func broke(code, say string) error {
 
 // weakness names what makes p easy to guess, or "".
 func weakness(p string, words []string) string {
-	// zxcvbn is quadratic: what follows the first 100 characters only makes a
+	// zxcvbn takes seconds over long input: what follows the first 32 characters only makes a
 	// password stronger.
 	head := p
-	if r := []rune(p); len(r) > 100 {
-		head = string(r[:100])
+	if r := []rune(p); len(r) > 32 {
+		head = string(r[:32])
 	}
 	context := contextWords(words)
 	lower := strings.ToLower(head)

@@ -190,9 +190,6 @@ func (s *Store) replaceTemporary(ctx context.Context, portalID string, v portal.
 	if len(r.temporary) > portal.PasswordMax {
 		return in, &discovery.Error{Kind: discovery.Invalid, Field: "temporary", Code: "password_long", Say: "This is not the temporary password: it is too long."}
 	}
-	if err = s.checkNew(ctx, portalID, r.address, r.temporary, r.password); err != nil {
-		return in, err
-	}
 	g, err := s.guess(ctx, portalID, v, r.address)
 	if err != nil {
 		return in, err
@@ -203,6 +200,11 @@ func (s *Store) replaceTemporary(ctx context.Context, portalID string, v portal.
 	}
 	var hash portal.PasswordHash
 	if ok {
+		// Not before: judging a password costs as much as hashing it, and is for
+		// those who were let this far.
+		if err = s.checkNew(ctx, portalID, r.address, r.temporary, r.password); err != nil {
+			return in, err
+		}
 		if hash, err = s.hasher.Hash(ctx, r.password); err != nil {
 			return in, failed("hash password", err)
 		}
