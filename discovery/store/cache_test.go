@@ -248,7 +248,9 @@ func BenchmarkHit(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	query := func(context.Context, []discovery.BlindID) ([]discovery.Entry, error) { return entryOf(ada, "acme"), nil }
+	query := func(context.Context, []discovery.BlindID) ([]discovery.Entry, error) {
+		return entryOf(ada, "acme"), nil
+	}
 	for _, ids := range [][]discovery.BlindID{{ada}, {ada, bob}} {
 		b.Run(fmt.Sprint(len(ids)), func(b *testing.B) {
 			b.ReportAllocs()

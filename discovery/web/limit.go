@@ -65,13 +65,13 @@ type limiter struct {
 	until  atomic.Int64
 }
 
-func newLimiter(o Options) (*limiter, error) {
+func newLimiter(o Options) *limiter {
 	l := &limiter{Limits: o.Limits.orUsual(), now: o.Now, log: o.Log, young: make(map[netip.Addr]*rate.Limiter), secret: o.Secret}
 	l.all = rate.NewLimiter(rate.Limit(l.Global), l.GlobalBurst)
 	if o.Redis != nil {
 		l.shared = redis_rate.NewLimiter(o.Redis)
 	}
-	return l, nil
+	return l
 }
 
 // wait spends a try and returns 0, or says how long the client has to wait.

@@ -56,6 +56,7 @@ type Site struct {
 	Options
 	host    string
 	pages   *page.Set
+	sealer  *ticket.Sealer
 	limiter *limiter
 	cookies sealer
 	choices sealer
@@ -66,8 +67,8 @@ type Site struct {
 // New builds the site. Put cmd/internal/serve's chain around it, with
 // [Site.Error] for what the chain refuses.
 func New(o Options) (*Site, error) {
-	if o.Resolver == nil || o.Regions == nil || len(o.Tickets) != ed25519.PrivateKeySize {
-		return nil, errors.New("front door: resolver, regions and ticket key are required")
+	if o.Resolver == nil || o.Regions == nil {
+		return nil, errors.New("front door: resolver and regions are required")
 	}
 	u, err := url.Parse(o.URL)
 	if err != nil || u.Host == "" {
@@ -93,9 +94,10 @@ func New(o Options) (*Site, error) {
 	if s.choices, err = newSealer(o.Secret, "choice"); err != nil {
 		return nil, fmt.Errorf("front door: %w", err)
 	}
-	if s.limiter, err = newLimiter(o); err != nil {
+	if s.sealer, err = ticket.NewSealer(o.Tickets, o.Now); err != nil {
 		return nil, fmt.Errorf("front door: %w", err)
 	}
+	s.limiter = newLimiter(o)
 	s.lookups = promauto.With(o.Metrics).NewCounterVec(prometheus.CounterOpts{
 		Name: "domicile_discovery_lookups_total",
 		Help: "Lookups by door (page, choice, json, webfinger) and outcome (one, several, none, partial, invalid, limited, failed).",
@@ -116,13 +118,13 @@ type route struct {
 
 func (s *Site) routes() []route {
 	return []route{
+		{"POST", "/v1/discover", s.discover}, // first: the busiest, and the list is walked
 		{"GET", "/", s.front},
 		{"POST", "/", s.find},
 		{"POST", "/choose", s.choose},
 		{"GET", "/remember", s.askRemember},
 		{"POST", "/remember", s.remember},
 		{"POST", "/forget", s.forget},
-		{"POST", "/v1/discover", s.discover},
 		{"GET", "/.well-known/webfinger", s.webFinger},
 	}
 }
@@ -198,9 +200,8 @@ func (s *Site) allow(r *http.Request, door string) error {
 
 // signIn is the sign-in page of a destination with a ticket made out to it.
 func (s *Site) signIn(d discovery.Destination, a discovery.Address) (string, error) {
-	sealed, err := ticket.Seal(d.Region, s.Tickets, ticket.Ticket{
-		Region: d.Region.Region, Portal: d.Portal.ID, Connection: d.Connection,
-		Address: a.Clear(), Issued: s.Now(),
+	sealed, err := s.sealer.Seal(d.Region, ticket.Ticket{
+		Region: d.Region.Region, Portal: d.Portal.ID, Connection: d.Connection, Address: a.Clear(),
 	})
 	if err != nil {
 		return "", fmt.Errorf("seal a ticket for %s: %w", d.Portal.ID, err)
