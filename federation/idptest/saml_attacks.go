@@ -138,6 +138,12 @@ func samlWrapping() []SAMLAttack {
 		{Name: "plain", Accept: true, Build: minted(SAMLMint{})},
 		{Name: "response signed", Accept: true, Build: minted(SAMLMint{Sign: SignResponse})},
 		{Name: "both signed", Accept: true, Build: minted(SAMLMint{Sign: SignBoth})},
+		{Name: "by default namespace", Accept: true, Build: minted(SAMLMint{Signature: SAMLSignature{Unprefixed: true}})},
+		{Name: "by default namespace, both signed", Accept: true, Build: minted(SAMLMint{Sign: SignBoth, Signature: SAMLSignature{Unprefixed: true}})},
+		{Name: "by default namespace, encrypted", Accept: true, Build: minted(SAMLMint{Signature: SAMLSignature{Unprefixed: true}, Encrypt: &SAMLEncryption{}})},
+		{Name: "indented", Accept: true, Build: minted(SAMLMint{Sign: SignBoth, Edit: func(r *etree.Element) {
+			r.IndentWithSettings(&etree.IndentSettings{Spaces: 2})
+		}})},
 		refused("SAM-03", "XSW1 original Response in the Signature", "id_duplicate", SignResponse, func(r, forged *etree.Element) *etree.Element {
 			forged.SelectElement("Signature").AddChild(unsigned(r))
 			return forged

@@ -76,6 +76,9 @@ func (p *SAMLIdP) Response(to SAMLTarget, m SAMLMint) (*etree.Element, error) {
 	}
 	assertion := response.SelectElement("Assertion")
 	s := m.Signature
+	if s.Unprefixed && assertion != nil {
+		unprefix(assertion, "saml", "urn:oasis:names:tc:SAML:2.0:assertion")
+	}
 	if s.Key == nil {
 		s.Key = p.options().Key
 	}

@@ -47,6 +47,7 @@ type SAMLSignature struct {
 	DER         bool   // ECDSA as ASN.1 rather than r and s end to end
 	HMAC        []byte // signs with this secret instead of Key
 	NoKeyInfo   bool
+	Unprefixed  bool                      // by default namespace, as Entra ID and AD FS write it
 	EditInfo    func(info *etree.Element) // SignedInfo, before it is signed
 	EditKeyInfo func(info *etree.Element)
 }
@@ -102,6 +103,9 @@ func (s SAMLSignature) sign(el *etree.Element) error {
 			s.EditKeyInfo(keyInfo)
 		}
 	}
+	if s.Unprefixed {
+		unprefix(signature, "ds", nsDsig)
+	}
 	el.InsertChildAt(1, signature)
 	if canonical, err = canonicalise(info, s.C14N, ""); err != nil {
 		return err
@@ -114,6 +118,17 @@ func (s SAMLSignature) sign(el *etree.Element) error {
 	return nil
 }
 
+// unprefix writes el and what is below it by default namespace.
+func unprefix(el *etree.Element, prefix, namespace string) {
+	el.RemoveAttr("xmlns:" + prefix)
+	el.CreateAttr("xmlns", namespace)
+	for _, below := range append(el.FindElements(".//*"), el) {
+		if below.Space == prefix {
+			below.Space = ""
+		}
+	}
+}
+
 // canonicalise leaves el as it is. For algorithms that are no canonicalisation
 // it does the exclusive one: the message is to be refused for its name.
 func canonicalise(el *etree.Element, algorithm, prefixes string) ([]byte, error) {
@@ -123,7 +138,7 @@ func canonicalise(el *etree.Element, algorithm, prefixes string) ([]byte, error)
 	alone := el.Copy()
 	for at := el.Parent(); at != nil; at = at.Parent() {
 		for _, a := range at.Attr {
-			if a.Space == "xmlns" && alone.SelectAttr(a.FullKey()) == nil {
+			if (a.Space == "xmlns" || a.FullKey() == "xmlns") && alone.SelectAttr(a.FullKey()) == nil {
 				alone.CreateAttr(a.FullKey(), a.Value)
 			}
 		}
