@@ -190,7 +190,7 @@ func wordsFor(k discovery.Kind) words {
 	case discovery.Invalid:
 		return words{"invalid", "That does not look right", "Something in the request is not as it should be.", "Go back, check what you typed and try again."}
 	case discovery.Forbidden:
-		return words{"forbidden", "You could not be signed in", "This request was not accepted.", "Start again from the sign-in page. If it happens again, give your administrator the reference below."}
+		return words{"forbidden", "This was not accepted", "You have not been signed in, and nothing was changed.", "Start again from the beginning. If it happens again, give your administrator the reference below."}
 	case discovery.NotFound:
 		return words{"not-found", "There is no such page", "The address of this page may be mistyped or out of date.", ""}
 	case discovery.NotAllowed:

@@ -131,7 +131,7 @@ func TestErrorPages(t *testing.T) {
 		retry  string
 	}{
 		{"unforeseen", errors.New("dial tcp 10.0.0.1:5432: refused"), 500, "It is not your fault. It has been noted.", ""},
-		{"forbidden", &discovery.Error{Kind: discovery.Forbidden, Code: "assertion_replayed"}, 403, "This request was not accepted.", ""},
+		{"forbidden", &discovery.Error{Kind: discovery.Forbidden, Code: "assertion_replayed"}, 403, "You have not been signed in, and nothing was changed.", ""},
 		{"wrapped", fmt.Errorf("sign in: %w", &discovery.Error{Kind: discovery.Conflict, Say: "Somebody was faster."}), 409, "Somebody was faster.", ""},
 		{"invalid", &discovery.Error{Kind: discovery.Invalid, Field: "email"}, 400, "Something in the request is not as it should be.", ""},
 		{"throttled", &discovery.Error{Kind: discovery.TooMany, Retry: 1500 * time.Millisecond}, 429, "There were too many tries in a short time.", "2"},

@@ -302,7 +302,8 @@ func (s *Site) arrived(v *visit, method discovery.SignIn, in portal.SignedIn, er
 	if err != nil {
 		return v.startAgain(err, "/")
 	}
-	v.dropCookie(ssoCookie, http.SameSiteNoneMode)
+	// The cookie of the trip stays until it expires: another tab may still be at
+	// its provider, and this leg is spent in the store.
 	return v.enter(in)
 }
 

