@@ -52,6 +52,7 @@ type process struct {
 	handler http.Handler
 
 	servers []*serve.Server
+	addrs   map[string]string // of listeners, by name
 	jobs    []func(context.Context)
 	undo    []func() error // in the order things were done
 
@@ -104,8 +105,16 @@ func (p *process) listen(name, addr string, cert *serve.Certificate, h http.Hand
 		return nil, err
 	}
 	p.servers = append(p.servers, s)
+	if p.addrs == nil {
+		p.addrs = map[string]string{}
+	}
+	p.addrs[name] = s.Addr().String()
 	return s, nil
 }
+
+// Addr is where a listener is to be found: "public", "private", and "claims" of
+// a front door. Empty: there is no such listener. Port 0 is a real one by now.
+func (p *process) Addr(listener string) string { return p.addrs[listener] }
 
 // job adds something that runs from Start until its context ends.
 func (p *process) job(run func(context.Context)) { p.jobs = append(p.jobs, run) }
