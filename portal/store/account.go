@@ -15,10 +15,9 @@ import (
 // account is a row with what signing in needs to know beside it.
 type account struct {
 	portal.Account
-	hash      portal.PasswordHash // empty: no password
-	expires   int64               // of a temporary password
-	confirmed bool                // of the address it was found by
-	proof     portal.Proof        // of the address it was found by
+	hash    portal.PasswordHash // empty: no password
+	expires int64               // of a temporary password
+	proof   portal.Proof        // of the address it was found by
 }
 
 const accountColumns = `a.id, a.portal, a.status, a.given_name, a.family_name, a.generation, a.created, a.last_sign_in,

@@ -1,0 +1,266 @@
+package publish_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/domicile-sso/domicile/discovery"
+	"github.com/domicile-sso/domicile/portal/publish"
+)
+
+// directory applies claims as discovery/store does: in order, each once.
+type directory struct {
+	mu      sync.Mutex
+	last    int64
+	seqs    []int64 // applied, in order
+	down    bool
+	lose    bool // applies, and its answer gets lost
+	deaf    bool // answers, and applies nothing
+	biggest int
+}
+
+func (d *directory) Publish(_ context.Context, b discovery.Batch) (discovery.Receipt, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.down {
+		return discovery.Receipt{}, errors.New("connection refused")
+	}
+	d.biggest = max(d.biggest, len(b.Claims))
+	if b.After <= d.last && !d.deaf {
+		for _, c := range b.Claims {
+			if c.Seq > d.last {
+				d.seqs = append(d.seqs, c.Seq)
+				d.last = c.Seq
+			}
+		}
+	}
+	if d.lose && len(b.Claims) > 0 {
+		d.lose = false
+		return discovery.Receipt{}, errors.New("timeout")
+	}
+	return discovery.Receipt{Last: d.last}, nil
+}
+
+func (d *directory) set(f func(*directory)) { d.mu.Lock(); defer d.mu.Unlock(); f(d) }
+
+// outbox is the store's contract in memory.
+type outbox struct {
+	mu          sync.Mutex
+	rows        []int64
+	last, acked int64
+	everything  int // rows that a republish queues
+	republished int
+	woken       chan struct{}
+	broken      error
+}
+
+func (o *outbox) add(n int) {
+	o.mu.Lock()
+	for range n {
+		o.last++
+		o.rows = append(o.rows, o.last)
+	}
+	o.mu.Unlock()
+	select {
+	case o.woken <- struct{}{}:
+	default:
+	}
+}
+
+func (o *outbox) PendingClaims(_ context.Context, _ string, _ discovery.BlindKeys, limit int) (claims []discovery.Claim, after int64, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, seq := range o.rows[:min(limit, len(o.rows))] {
+		claims = append(claims, discovery.Claim{Seq: seq})
+	}
+	return claims, o.acked, o.broken
+}
+
+func (o *outbox) Ack(_ context.Context, last int64) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.rows = slices.DeleteFunc(o.rows, func(seq int64) bool { return seq <= last })
+	o.acked = max(o.acked, last)
+	return nil
+}
+
+func (o *outbox) FastForward(_ context.Context, last int64) (bool, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	ahead := last > o.last
+	o.last, o.acked = max(o.last, last), last
+	return ahead, nil
+}
+
+func (o *outbox) Republish(context.Context) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.republished++
+	o.rows = nil
+	for range o.everything {
+		o.last++
+		o.rows = append(o.rows, o.last)
+	}
+	return nil
+}
+
+func (o *outbox) OutboxAge(context.Context) (time.Duration, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return time.Duration(len(o.rows)) * time.Second, nil
+}
+
+func (o *outbox) Changed() <-chan struct{} { return o.woken }
+
+func (o *outbox) left() int { o.mu.Lock(); defer o.mu.Unlock(); return len(o.rows) }
+
+// run publishes in a bubble of its own time.
+func run(t *testing.T, prepare func(*outbox, *directory), f func(t *testing.T, o *outbox, d *directory)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		o, d := &outbox{woken: make(chan struct{}, 1), everything: 10}, &directory{}
+		prepare(o, d)
+		p := publish.New(publish.Options{Region: "eu", Outbox: o, Directory: d, Log: slog.New(slog.DiscardHandler),
+			Now: time.Now, Metrics: prometheus.NewRegistry()})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { p.Run(ctx); close(done) }()
+		synctest.Wait()
+		f(t, o, d)
+		cancel()
+		<-done
+		if !slices.IsSorted(d.seqs) {
+			t.Errorf("applied out of order: %v", d.seqs)
+		}
+	})
+}
+
+func nothing(*outbox, *directory) {}
+
+func TestPublishesAtOnceInBatches(t *testing.T) {
+	run(t, nothing, func(t *testing.T, o *outbox, d *directory) {
+		before := time.Now()
+		o.add(1)
+		synctest.Wait()
+		if len(d.seqs) != 1 || time.Since(before) != 0 {
+			t.Errorf("a change took %s", time.Since(before))
+		}
+		o.add(1200)
+		synctest.Wait()
+		if len(d.seqs) != 1201 || d.biggest != 500 || o.left() != 0 || o.republished != 0 {
+			t.Errorf("%d applied, batches of %d, %d left", len(d.seqs), d.biggest, o.left())
+		}
+	})
+}
+
+func TestFrontDoorAway(t *testing.T) {
+	run(t, nothing, func(t *testing.T, o *outbox, d *directory) {
+		o.add(3)
+		synctest.Wait()
+		d.set(func(d *directory) { d.down = true })
+		o.add(100)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		d.set(func(d *directory) { d.down = false })
+		time.Sleep(16 * time.Second)
+		synctest.Wait()
+		if len(d.seqs) != 103 || o.republished != 0 {
+			t.Errorf("%d applied, %d times everything", len(d.seqs), o.republished)
+		}
+	})
+}
+
+// A receipt that got lost is no reason to publish everything, or anything twice.
+func TestLostReceipt(t *testing.T) {
+	run(t, nothing, func(t *testing.T, o *outbox, d *directory) {
+		d.set(func(d *directory) { d.lose = true })
+		o.add(5)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if len(d.seqs) != 5 || o.left() != 0 || o.republished != 0 {
+			t.Errorf("applied %v, %d left, %d times everything", d.seqs, o.left(), o.republished)
+		}
+	})
+}
+
+// Nobody changes anything, and still an emptied directory is noticed.
+func TestEmptiedDirectoryIsRebuilt(t *testing.T) {
+	run(t, nothing, func(t *testing.T, o *outbox, d *directory) {
+		o.add(20)
+		synctest.Wait()
+		d.set(func(d *directory) { d.last, d.seqs = 0, nil })
+		time.Sleep(16 * time.Second)
+		synctest.Wait()
+		if len(d.seqs) != 10 || o.republished != 1 || o.left() != 0 {
+			t.Errorf("applied %v, %d times everything", d.seqs, o.republished)
+		}
+	})
+}
+
+func TestRestoredRegionGoesOnBehindTheDirectory(t *testing.T) {
+	run(t, func(o *outbox, d *directory) {
+		d.last = 1000
+		o.add(600) // changed since the restore, and none of it beyond what the directory knows
+		o.add(600)
+	}, func(t *testing.T, o *outbox, d *directory) {
+		if o.republished != 1 || len(d.seqs) != 10 || d.seqs[0] <= 1000 {
+			t.Errorf("applied %v, %d times everything", d.seqs, o.republished)
+		}
+	})
+}
+
+func TestDirectoryGoesAheadLater(t *testing.T) {
+	run(t, nothing, func(t *testing.T, o *outbox, d *directory) {
+		o.add(3)
+		synctest.Wait()
+		d.set(func(d *directory) { d.last = 1000 })
+		o.add(1)
+		synctest.Wait()
+		if o.republished != 1 || o.left() != 0 || d.last <= 1000 {
+			t.Errorf("applied %v, %d times everything", d.seqs, o.republished)
+		}
+	})
+}
+
+// A directory that answers and applies nothing is not asked in a tight loop.
+func TestDeafDirectory(t *testing.T) {
+	run(t, nothing, func(t *testing.T, o *outbox, d *directory) {
+		d.set(func(d *directory) { d.deaf = true })
+		o.add(1)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if o.left() != 1 {
+			t.Error("confirmed what was not applied")
+		}
+		d.set(func(d *directory) { d.deaf = false })
+		time.Sleep(16 * time.Second)
+		synctest.Wait()
+		if o.left() != 0 {
+			t.Error("not published in the end")
+		}
+	})
+}
+
+func TestMetrics(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	o := &outbox{woken: make(chan struct{}, 1), broken: errors.New("database is locked")}
+	o.add(7)
+	p := publish.New(publish.Options{Region: "eu", Outbox: o, Directory: &directory{}, Log: slog.New(slog.DiscardHandler), Now: time.Now, Metrics: registry})
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 40*time.Millisecond)
+		defer cancel()
+		p.Run(ctx)
+	})
+	if n, err := testutil.GatherAndCount(registry, "domicile_publish_lag_seconds", "domicile_publish_batches_total"); err != nil || n != 2 {
+		t.Errorf("%d metrics, %v", n, err)
+	}
+}
