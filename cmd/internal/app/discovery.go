@@ -5,7 +5,6 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"io/fs"
-	"net/http"
 	"net/url"
 	"time"
 
@@ -46,8 +45,6 @@ type Discovery struct {
 	catalogue *regions.Catalogue
 	file      string
 	lastGood  string
-	internal  *serve.Server
-	intake    http.Handler
 }
 
 // NewDiscovery wires the role. What was opened before an error is closed again.
@@ -107,7 +104,7 @@ func NewDiscovery(ctx context.Context, o DiscoveryOptions) (_ *Discovery, err er
 
 	around.Site, around.TrustedProxies, around.Timeout = "claims", nil, 25*time.Second
 	around.BodyLimits = map[string]int64{"/claims": web.MaxClaims}
-	d.intake = serve.Wrap(web.Intake(web.IntakeOptions{Store: d.store, Regions: d.catalogue, Log: d.Log, Now: d.Now}), around)
+	intake := serve.Wrap(web.Intake(web.IntakeOptions{Store: d.store, Regions: d.catalogue, Log: d.Log, Now: d.Now}), around)
 
 	d.job(func(ctx context.Context) { d.store.Watch(ctx, time.Second) })
 	d.job(func(ctx context.Context) { regions.Watch(ctx, d.file, or(o.Reread, 5*time.Second), d.take) })
@@ -115,7 +112,7 @@ func NewDiscovery(ctx context.Context, o DiscoveryOptions) (_ *Discovery, err er
 	if _, err := d.listen("public", d.Listen, d.Certificate, d.handler); err != nil {
 		return nil, err
 	}
-	if d.internal, err = d.listen("claims", o.Internal, o.InternalCertificate, d.intake); err != nil {
+	if _, err := d.listen("claims", o.Internal, o.InternalCertificate, intake); err != nil {
 		return nil, err
 	}
 	if _, err := d.listen("private", d.Private, nil, serve.Private(d.Registry, ready)); err != nil {
@@ -124,8 +121,11 @@ func NewDiscovery(ctx context.Context, o DiscoveryOptions) (_ *Discovery, err er
 	return d, nil
 }
 
+// Store is the directory, for the benchmark and for tests.
+func (d *Discovery) Store() *store.Store { return d.store }
+
 // Claims is the address of the internal listener.
-func (d *Discovery) Claims() string { return d.internal.Addr().String() }
+func (d *Discovery) Claims() string { return d.Addr("claims") }
 
 // firstRecords fills the catalogue before the first request: with the last good
 // records, then with what the file has now. A broken file is

@@ -1,0 +1,272 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/domicile-sso/domicile/cmd/internal/app"
+	"github.com/domicile-sso/domicile/discovery"
+	"github.com/domicile-sso/domicile/discovery/web"
+	"github.com/domicile-sso/domicile/regions"
+	"github.com/domicile-sso/domicile/regions/ticket"
+)
+
+const (
+	small   = 10_000
+	portals = 100
+	warm    = 1000 // addresses that are asked for again and again
+)
+
+// A question is one way to ask POST /v1/discover.
+type question struct {
+	name    string
+	address func(n int) string
+	found   bool
+}
+
+// questions about a directory of so many people. A cold one asks for somebody
+// else each time, so that no cache knows the answer.
+func questions(entries int) []question {
+	spread := max(1, entries/warm)
+	return []question{
+		{"known domain, warm", func(n int) string { return fmt.Sprintf("someone%d@domain%d.example", n%warm, n%portals) }, true},
+		{"known person, warm", func(n int) string { return person(n % warm * spread) }, true},
+		{"unknown, warm", func(n int) string { return fmt.Sprintf("nobody%d@elsewhere.example", n%warm) }, false},
+		{"known person, cold", func(n int) string { return person(scatter(n) % entries) }, true},
+		{"unknown, cold", func(n int) string { return fmt.Sprintf("nobody%d@nowhere.example", scatter(n)) }, false},
+	}
+}
+
+func person(n int) string { return fmt.Sprintf("person%d@people.example", n) }
+
+// scatter walks about in no order that a page cache would like.
+func scatter(n int) int { return int(uint32(n)*2654435761) & 0x7fffffff }
+
+// A front is a front door with a directory of some size.
+type front struct {
+	*app.Discovery
+	record regions.Record
+	blind  discovery.BlindKeys
+}
+
+func (b *bench) discovery(ctx context.Context) error {
+	fmt.Printf("\nPOST /v1/discover, %d connections, beside a bare net/http handler that writes the same bytes\n\n", b.clients)
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "directory\tquestion\tper second\tbare\tratio\tp50\tbare\tp99\tbare\t")
+	rates := map[string][2]float64{}
+	for i, entries := range []int{small, b.large} {
+		f, err := b.front(ctx, entries)
+		if err != nil {
+			return err
+		}
+		for _, q := range questions(entries) {
+			us, bare, err := b.ask(ctx, f, q)
+			if err != nil {
+				_ = f.Stop(ctx)
+				return fmt.Errorf("%s: %w", q.name, err)
+			}
+			fmt.Fprintf(w, "%d\t%s\t%.0f\t%.0f\t%.2f\t%s\t%s\t%s\t%s\t\n", entries, q.name, us.persecond, bare.persecond, us.persecond/bare.persecond,
+				micro(us.quantile(.5)), micro(bare.quantile(.5)), micro(us.quantile(.99)), micro(bare.quantile(.99)))
+			r := rates[q.name]
+			r[i] = us.persecond / bare.persecond
+			rates[q.name] = r
+		}
+		if err := f.Stop(ctx); err != nil {
+			return err
+		}
+	}
+	_ = w.Flush()
+	fmt.Printf("\nGrowth from %d to %d entries (1.00: none)\n\n", small, b.large)
+	for _, q := range questions(small) {
+		fmt.Fprintf(w, "%s\t%.2f\t\n", q.name, rates[q.name][0]/rates[q.name][1])
+	}
+	_ = w.Flush()
+	return b.seal()
+}
+
+func micro(d time.Duration) string { return fmt.Sprintf("%d µs", d.Microseconds()) }
+
+// ask measures one question beside a handler that writes what was answered.
+func (b *bench) ask(ctx context.Context, f *front, q question) (us, bare result, err error) {
+	sample, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+f.Addr("public")+"/v1/discover", strings.NewReader(body(q.address(0))))
+	if err != nil {
+		return us, bare, err
+	}
+	sample.Host = "localhost"
+	sample.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(sample)
+	if err != nil {
+		return us, bare, err
+	}
+	text, err := io.ReadAll(res.Body)
+	_ = res.Body.Close()
+	if err != nil || res.StatusCode != http.StatusOK || bytes.Contains(text, []byte(`"continue"`)) != q.found {
+		return us, bare, fmt.Errorf("answered %s %.200q %w", res.Status, text, err)
+	}
+	same := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		for name, values := range res.Header {
+			if name != "Date" {
+				w.Header()[name] = values
+			}
+		}
+		_, _ = w.Write(text)
+	}))
+	defer same.Close()
+
+	// Ready-made requests; a cold question never repeats one within a turn.
+	asked := 0
+	of := func(addr string) side {
+		cache := map[int][]byte{}
+		for n := range warm {
+			cache[n] = request(q.address(n))
+		}
+		return func(ctx context.Context) (result, error) {
+			offset := asked
+			asked += 1 << 20
+			make := func(n int) []byte { return request(q.address(offset + n)) }
+			if strings.HasSuffix(q.name, "warm") {
+				make = func(n int) []byte { return cache[n%warm] }
+			}
+			return load(ctx, addr, b.clients, b.round, make)
+		}
+	}
+	ours := of(f.Addr("public"))
+	if _, err := load(ctx, f.Addr("public"), b.clients, b.round/4, func(n int) []byte { return request(q.address(n % warm)) }); err != nil {
+		return us, bare, err
+	}
+	return b.turns(ctx, ours, of(same.Listener.Addr().String()))
+}
+
+func body(address string) string { return `{"email":"` + address + `"}` }
+
+func request(address string) []byte {
+	text := body(address)
+	return fmt.Appendf(nil, "POST /v1/discover HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(text), text)
+}
+
+// front makes a front door as it is run, but for the limits, and fills it the
+// way a region does.
+func (b *bench) front(ctx context.Context, entries int) (*front, error) {
+	rootPublic, root, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	publishing, _, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	_, tickets, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	opens, err := ticket.GenerateKey()
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now().Truncate(time.Second)
+	f := &front{blind: discovery.BlindKeys{{Version: 1, Key: make([]byte, 32)}}}
+	f.record = regions.Record{
+		Region: "eu-central", Jurisdiction: "EU", Name: "Frankfurt", Version: 1, Issued: now, Expires: now.AddDate(0, 1, 0),
+		Hosts: []string{"*.eu.example.com"}, TicketKeys: []regions.TicketKey{opens.Public()},
+		PublishingKeys: []regions.PublishingKey{{ID: regions.KeyID(publishing), Public: publishing}},
+	}
+	signed, err := regions.Sign(f.record, root)
+	if err != nil {
+		return nil, err
+	}
+	catalogue := filepath.Join(b.dir, "catalogue")
+	if err := regions.WriteFile(catalogue, []string{signed}); err != nil {
+		return nil, err
+	}
+	f.Discovery, err = app.NewDiscovery(ctx, app.DiscoveryOptions{
+		Common: app.Common{
+			Listen: "127.0.0.1:0", Database: fmt.Sprintf("sqlite:%s/directory-%d.db", b.dir, entries), Migrate: true,
+			Log: slog.New(slog.NewJSONHandler(io.Discard, nil)),
+		},
+		URL: "http://localhost", Internal: "127.0.0.1:0", Tickets: tickets, Secret: make([]byte, 32), BlindKeys: f.blind,
+		Roots: []ed25519.PublicKey{rootPublic}, Catalogue: catalogue, Limits: web.Limits{DangerouslyUnlimited: true},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := f.fill(ctx, entries); err != nil {
+		_ = f.Stop(ctx)
+		return nil, err
+	}
+	f.Start()
+	return f, nil
+}
+
+func (f *front) fill(ctx context.Context, entries int) error {
+	ways := []discovery.SignIn{discovery.Password}
+	var claims []discovery.Claim
+	var seq int64
+	claim := func(c discovery.Claim) error {
+		seq++
+		c.Seq = seq
+		if claims = append(claims, c); len(claims) < discovery.MaxClaims {
+			return nil
+		}
+		_, err := f.Store().Apply(ctx, f.record, discovery.Batch{Region: f.record.Region, After: claims[0].Seq - 1, Claims: claims, Issued: time.Now().Unix()})
+		claims = claims[:0]
+		return err
+	}
+	for i := range portals {
+		id := fmt.Sprintf("portal%d", i)
+		p := discovery.Portal{ID: id, Name: fmt.Sprintf("Portal %d", i), URL: "https://" + id + ".eu.example.com", Disclosure: discovery.Listed, Region: f.record.Region}
+		if err := claim(discovery.Claim{Portal: &p}); err != nil {
+			return err
+		}
+		if err := claim(discovery.Claim{Route: &discovery.Route{Domain: fmt.Sprintf("domain%d.example", i), Portal: id, SignIn: ways}}); err != nil {
+			return err
+		}
+	}
+	for i := range entries {
+		a, err := discovery.ParseAddress(person(i))
+		if err != nil {
+			return err
+		}
+		if err := claim(discovery.Claim{Entry: &discovery.Entry{Blind: f.blind.Current(a), Portal: fmt.Sprintf("portal%d", i%portals), SignIn: ways}}); err != nil {
+			return err
+		}
+	}
+	if len(claims) > 0 {
+		if _, err := f.Store().Apply(ctx, f.record, discovery.Batch{Region: f.record.Region, After: claims[0].Seq - 1, Claims: claims, Issued: time.Now().Unix()}); err != nil {
+			return err
+		}
+	}
+	return f.Store().Refresh(ctx)
+}
+
+// seal says what one ticket costs: it is most of an answer that names a portal.
+func (b *bench) seal() error {
+	key, err := ticket.GenerateKey()
+	if err != nil {
+		return err
+	}
+	_, signs, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return err
+	}
+	to := regions.Record{Region: "eu-central", TicketKeys: []regions.TicketKey{key.Public()}}
+	t := ticket.Ticket{Region: "eu-central", Portal: "acme", Address: "ada@acme.example"}
+	rate, err := b.repeat(func() error { _, err := ticket.Seal(to, signs, t); return err })
+	if err != nil {
+		return err
+	}
+	fmt.Printf("\nOne ticket takes %.0f µs of one processor: %.0f per second\n", 1e6/rate, rate)
+	return nil
+}

@@ -1,0 +1,72 @@
+// Bench measures Domicile beside the bare limit of the same work, in the same
+// run and in turns, and prints ratios: absolute numbers say more about the
+// machine than about us.
+//
+//	go run ./cmd/bench [-quick] [-only discovery,federation,demo]
+//
+// Discovery is measured over loopback, through the real chain, with access logs
+// written as JSON, beside a bare net/http handler that writes the same bytes.
+// Federation is measured in memory beside the bare signature check. The demo is
+// the real binary: time until it is open, and memory then.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// A bench is what all measurements share.
+type bench struct {
+	dir     string        // temporary
+	round   time.Duration // of one turn
+	rounds  int           // turns of each side
+	clients int           // connections at once
+	large   int           // entries of the large directory
+}
+
+func main() {
+	quick := flag.Bool("quick", false, "short turns and a large directory of 100 thousand entries")
+	only := flag.String("only", "discovery,federation,demo", "what to measure")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := measure(ctx, *quick, strings.Split(*only, ",")); err != nil {
+		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func measure(ctx context.Context, quick bool, what []string) (err error) {
+	dir, err := os.MkdirTemp("", "domicile-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	b := &bench{dir: dir, round: time.Second, rounds: 5, clients: 8, large: 1_000_000}
+	if quick {
+		b.round, b.rounds, b.large = 200*time.Millisecond, 3, 100_000
+	}
+	fmt.Printf("%s, %d processors, %s; %d turns of %s each\n", runtime.Version(), runtime.GOMAXPROCS(0), runtime.GOARCH, b.rounds, b.round)
+	for _, name := range what {
+		switch name {
+		case "discovery":
+			err = b.discovery(ctx)
+		case "federation":
+			err = b.federation(ctx)
+		case "demo":
+			err = b.demo(ctx)
+		default:
+			err = fmt.Errorf("%q is none of discovery, federation, demo", name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
