@@ -204,8 +204,10 @@ func (b *browser) exchange(r request) (*answer, []*http.Cookie, error) {
 	b.dress(req, r, u)
 	a := &answer{Request: r, URL: u, t: b.t}
 	for _, values := range []url.Values{r.Form, u.Query()} {
-		for _, v := range values {
-			a.Sent = append(a.Sent, v...)
+		for name, v := range values {
+			if name != "error" { // its values are words of a standard
+				a.Sent = append(a.Sent, v...)
+			}
 		}
 	}
 	for _, c := range req.Cookies() {
@@ -361,4 +363,8 @@ func or(s, usual string) string {
 		return usual
 	}
 	return s
+}
+
+func contains(s, part string) bool {
+	return strings.Contains(strings.ToLower(s), strings.ToLower(part))
 }

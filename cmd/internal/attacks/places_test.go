@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -65,7 +66,8 @@ type idps struct {
 	SAML   map[string]*idptest.SAMLIdP      // by connection
 	OIDC   map[string]*idptest.OIDCProvider // by connection
 
-	people atomic.Int64
+	people atomic.Int64 // met so far
+	crowd  atomic.Int64 // of them, at OpenID providers
 }
 
 // rsaKeys are made once for all worlds of the process: making them is what takes
@@ -122,7 +124,10 @@ func person(n int, domain string) idptest.User {
 // Person is somebody nobody has met before, in one of the federated domains.
 func (i *idps) Person(t testing.TB, domain string) idptest.User {
 	t.Helper()
-	n := int(i.people.Add(1)) - 1
+	if !strings.Contains(domain, "-oidc.") {
+		return person(int(i.people.Add(1)), domain)
+	}
+	n := int(i.crowd.Add(1)) - 1
 	if n >= crowd {
 		t.Fatal("the crowd is too small")
 	}
