@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/domicile-sso/domicile/portal"
+	"github.com/domicile-sso/domicile/portal/store"
 )
 
 func TestPasswordSignIn(t *testing.T) {
@@ -383,4 +384,17 @@ func TestProblemDocuments(t *testing.T) {
 	if a.StatusCode != 400 || a.Header.Get("Content-Type") != "application/problem+json" || !strings.Contains(a.body, `"field":"email"`) {
 		t.Errorf("got %d %s", a.StatusCode, a.body)
 	}
+}
+
+// A region that restarts in the middle of a sign-in loses nothing.
+func TestRestart(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser(initech)
+	a := b.follow(b.submit(b.follow(b.get("/account")), url.Values{"email": {"ian@initech.example"}}))
+	w.options.Store = store.New(w.db, w.vault, w.clock)
+	var err error
+	if w.site, err = New(w.options); err != nil {
+		t.Fatal(err)
+	}
+	b.follow(b.submit(a, url.Values{"password": {goodPassword}})).want(t, 200, "Your account")
 }

@@ -1,10 +1,12 @@
 package web
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
 	"database/sql"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -34,10 +36,13 @@ type world struct {
 	t     *testing.T
 	db    *sql.DB
 	store *store.Store
+	vault portal.Vault
 	site  *Site
 	saml  *idptest.SAMLIdP
 	oidc  *idptest.OIDCProvider
 
+	options   Options
+	log       bytes.Buffer
 	frontDoor ed25519.PrivateKey
 	record    regions.Record
 
@@ -79,11 +84,12 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, now: time.Now().Truncate(time.Second)}
 	w.db = sqltest.SQLite(t, store.Migrations)
-	vault, err := portal.NewVault(portal.NewVaultKey())
+	var err error
+	w.vault, err = portal.NewVault(portal.NewVaultKey())
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.store = store.New(w.db, vault, w.clock)
+	w.store = store.New(w.db, w.vault, w.clock)
 
 	publicKey, privateKey, err := ed25519.GenerateKey(nil)
 	if err != nil {
@@ -102,17 +108,31 @@ func newWorld(t *testing.T) *world {
 	}
 
 	outbound := fetch.New(fetch.Options{DangerouslyAllowLoopback: true})
-	w.site, err = New(Options{
+	w.options = Options{
 		Store: w.store, Now: w.clock, RelyingParty: oidc.New(outbound, w.clock),
 		Tickets: &ticket.Opener{Region: "eu-central", Keys: []ticket.Key{key}, FrontDoors: []ed25519.PublicKey{publicKey}, Now: w.clock},
 		Region:  "eu-central", RegionName: "Frankfurt", Jurisdiction: "EU",
 		FrontDoor: "https://signin.example", Publishing: publishing,
-	})
-	if err != nil {
+		Log: slog.New(slog.NewJSONHandler(&w.log, nil)),
+	}
+	if w.site, err = New(w.options); err != nil {
 		t.Fatal(err)
 	}
 	w.people()
+	t.Cleanup(w.checkLog)
 	return w
+}
+
+// checkLog looks for anything personal or secret in what the site logged, after
+// every test there is.
+func (w *world) checkLog() {
+	for _, leak := range []string{"@", "victim", goodPassword, betterPassword, "eyJ", "PHNhbWw", "SAMLResponse="} {
+		for line := range strings.Lines(w.log.String()) {
+			if strings.Contains(line, leak) {
+				w.t.Errorf("%q in the log: %s", leak, line)
+			}
+		}
+	}
 }
 
 // people fills the region: a portal for every way to sign in.

@@ -17,32 +17,42 @@ import (
 // Templates fails the test when a page of the set has no struct, a struct has no
 // page, or a template names a field its struct does not have, in any branch:
 // executing a page would only find what the sample happens to reach.
-func Templates(t *testing.T, set *page.Set, structs map[string]any) {
+func Templates(t testing.TB, set *page.Set, structs map[string]any) {
 	t.Helper()
+	for _, problem := range Check(set, structs) {
+		t.Error(problem)
+	}
+}
+
+// Check is Templates, with the problems as text.
+func Check(set *page.Set, structs map[string]any) []string {
+	var problems []string
+	report := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 	for _, name := range set.Names() {
 		if _, ok := structs[name]; !ok {
-			t.Errorf("page %s: no struct to check it against", name)
+			report("page %s: no struct to check it against", name)
 		}
 	}
 	for name, data := range structs {
 		page := set.Template(name)
 		if page == nil {
-			t.Errorf("page %s: no such page", name)
+			report("page %s: no such page", name)
 			continue
 		}
 		for _, block := range []string{"title", "main", "shape"} {
-			c := checker{t: t, set: page, page: name, depth: 0}
+			c := checker{report: report, set: page, page: name}
 			c.template(block, reflect.TypeOf(data))
 		}
 	}
+	return problems
 }
 
 type checker struct {
-	t     *testing.T
-	set   *template.Template
-	page  string
-	where string
-	depth int
+	report func(format string, args ...any)
+	set    *template.Template
+	page   string
+	where  string
+	depth  int
 }
 
 // scope is what the names in a template mean. A nil type is one that cannot be
@@ -63,7 +73,7 @@ func (s scope) with(dot reflect.Type) scope {
 func (c checker) template(name string, dot reflect.Type) {
 	t := c.set.Lookup(name)
 	if t == nil || t.Tree == nil {
-		c.t.Errorf("page %s: template %q is not defined", c.page, name)
+		c.report("page %s: template %q is not defined", c.page, name)
 		return
 	}
 	c.depth++
@@ -166,12 +176,12 @@ func (c checker) fields(t reflect.Type, names []string, n parse.Node) reflect.Ty
 			continue
 		}
 		if t.Kind() != reflect.Struct {
-			c.t.Errorf("page %s, template %s: %s: %s has no fields", c.page, c.where, n, t)
+			c.report("page %s, template %s: %s: %s has no fields", c.page, c.where, n, t)
 			return nil
 		}
 		f, ok := t.FieldByName(name)
 		if !ok || !f.IsExported() {
-			c.t.Errorf("page %s, template %s: %s: %s has no field %s; it has %s", c.page, c.where, n, t, name, exported(t))
+			c.report("page %s, template %s: %s: %s has no field %s; it has %s", c.page, c.where, n, t, name, exported(t))
 			return nil
 		}
 		t = f.Type
