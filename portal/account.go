@@ -32,7 +32,7 @@ type Arrival struct {
 
 	Holder       *Account // by Address, when it is confirmed or reserved by an invitation
 	HolderProven bool     // the holder once showed that the address is theirs
-	HolderOther  bool     // the holder has another subject of this connection
+	HolderOther  bool     // the holder is another subject of this issuer at this connection
 }
 
 // A Verdict says what to do with an arrival that is let in.

@@ -240,8 +240,7 @@ func TestWorker(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { w.Run(ctx); close(done) }()
-		time.Sleep(2 * time.Minute) // of the bubble's time
-		synctest.Wait()
+		pass(2 * time.Minute)
 		if len(q.sent) != 6 || q.failed != 3 || len(sender.Messages()) != 6 {
 			t.Errorf("sent %v, failed %d", q.sent, q.failed)
 		}
@@ -260,4 +259,10 @@ func TestWorker(t *testing.T) {
 			t.Errorf("the log tells: %s", s)
 		}
 	})
+}
+
+// pass lets d go by in the bubble of a synctest, and everybody come to rest.
+func pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
 }

@@ -168,11 +168,9 @@ func TestFrontDoorAway(t *testing.T) {
 		synctest.Wait()
 		d.set(func(d *directory) { d.down = true })
 		o.add(100)
-		time.Sleep(time.Hour)
-		synctest.Wait()
+		pass(time.Hour)
 		d.set(func(d *directory) { d.down = false })
-		time.Sleep(16 * time.Second)
-		synctest.Wait()
+		pass(16 * time.Second)
 		if len(d.seqs) != 103 || o.republished != 0 {
 			t.Errorf("%d applied, %d times everything", len(d.seqs), o.republished)
 		}
@@ -184,8 +182,7 @@ func TestLostReceipt(t *testing.T) {
 	run(t, nothing, func(t *testing.T, o *outbox, d *directory) {
 		d.set(func(d *directory) { d.lose = true })
 		o.add(5)
-		time.Sleep(time.Second)
-		synctest.Wait()
+		pass(time.Second)
 		if len(d.seqs) != 5 || o.left() != 0 || o.republished != 0 {
 			t.Errorf("applied %v, %d left, %d times everything", d.seqs, o.left(), o.republished)
 		}
@@ -198,8 +195,7 @@ func TestEmptiedDirectoryIsRebuilt(t *testing.T) {
 		o.add(20)
 		synctest.Wait()
 		d.set(func(d *directory) { d.last, d.seqs = 0, nil })
-		time.Sleep(16 * time.Second)
-		synctest.Wait()
+		pass(16 * time.Second)
 		if len(d.seqs) != 10 || o.republished != 1 || o.left() != 0 {
 			t.Errorf("applied %v, %d times everything", d.seqs, o.republished)
 		}
@@ -236,14 +232,12 @@ func TestDeafDirectory(t *testing.T) {
 	run(t, nothing, func(t *testing.T, o *outbox, d *directory) {
 		d.set(func(d *directory) { d.deaf = true })
 		o.add(1)
-		time.Sleep(time.Minute)
-		synctest.Wait()
+		pass(time.Minute)
 		if o.left() != 1 {
 			t.Error("confirmed what was not applied")
 		}
 		d.set(func(d *directory) { d.deaf = false })
-		time.Sleep(16 * time.Second)
-		synctest.Wait()
+		pass(16 * time.Second)
 		if o.left() != 0 {
 			t.Error("not published in the end")
 		}
@@ -263,4 +257,10 @@ func TestMetrics(t *testing.T) {
 	if n, err := testutil.GatherAndCount(registry, "domicile_publish_lag_seconds", "domicile_publish_batches_total"); err != nil || n != 2 {
 		t.Errorf("%d metrics, %v", n, err)
 	}
+}
+
+// pass lets d go by in the bubble of a synctest, and everybody come to rest.
+func pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
 }

@@ -175,7 +175,8 @@ func (u *unit) gather(ctx context.Context, id federation.Identity) (a portal.Arr
 	}
 	a.Holder, a.HolderProven = &h.Account, h.proof != portal.Unproven
 	var n int
-	err = u.QueryRowContext(ctx, `SELECT COUNT(*) FROM identities WHERE connection = $1 AND account = $2`, id.Connection, h.ID).Scan(&n)
+	err = u.QueryRowContext(ctx, `SELECT COUNT(*) FROM identities WHERE connection = $1 AND issuer = $2 AND account = $3`,
+		id.Connection, id.Issuer, h.ID).Scan(&n)
 	a.HolderOther = n > 0
 	return a, err
 }

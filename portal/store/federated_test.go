@@ -336,3 +336,16 @@ func TestIDTokenIsKeptSealed(t *testing.T) {
 		t.Errorf("ended: %+v, %v", ended, err)
 	}
 }
+
+// S16: an organisation changes its IdP behind the same connection; its people
+// come back as new subjects of a new issuer, and are who they were.
+func TestIdPIsReplaced(t *testing.T) {
+	each(t, func(t *testing.T, x *fixture) {
+		in := x.mustArrive("one", x.person("acme-saml", "s1", "ada@acme.example"))
+		id := x.person("acme-saml", "another-subject", "ada@acme.example")
+		id.Issuer = "https://new-idp.example"
+		if moved := x.mustArrive("one", id); moved.Account.ID != in.Account.ID {
+			t.Error("somebody else came")
+		}
+	})
+}

@@ -117,6 +117,12 @@ func (t taken) posted() portal.Posted {
 
 func (s *Store) takeLetters(ctx context.Context, limit int) ([]taken, error) {
 	now := s.now()
+	// Looking costs no lock, and mostly there is nothing.
+	var due int
+	err := s.db.QueryRowContext(ctx, `SELECT COUNT(*) FROM letters WHERE due <= $1 AND expires > $1`, micros(now)).Scan(&due)
+	if err != nil || due == 0 {
+		return nil, err
+	}
 	rows, err := s.db.QueryContext(ctx, `UPDATE letters SET due = $1
 		WHERE due <= $2 AND expires > $2 AND id IN (SELECT id FROM letters WHERE due <= $2 AND expires > $2 ORDER BY due, id LIMIT $3)
 		RETURNING id, portal, tries, sealed`, micros(now.Add(leaseLetter)), micros(now), limit)

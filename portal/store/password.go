@@ -51,7 +51,7 @@ func (s *Store) guess(ctx context.Context, portalID string, v portal.Visitor, ad
 		known = n > 0
 	}
 	g.buckets = portal.GuessBuckets(portalID, address, v, known)
-	wait, err := s.charge(ctx, g.buckets)
+	wait, err := s.charge(ctx, g.buckets...)
 	if err != nil {
 		return g, err
 	}
@@ -66,7 +66,7 @@ func (s *Store) guess(ctx context.Context, portalID string, v portal.Visitor, ad
 func (s *Store) match(ctx context.Context, g guess, password portal.Secret) (bool, error) {
 	ok, err := s.hasher.Match(ctx, g.stored, password)
 	if ok || err != nil {
-		if back := s.refund(ctx, g.buckets); err == nil {
+		if back := s.refund(ctx, g.buckets...); err == nil {
 			err = back
 		}
 	}

@@ -81,13 +81,13 @@ func (u *unit) useToken(ctx context.Context, p portal.Purpose, secret portal.Sec
 // had enough of them is spared in silence.
 func (s *Store) RequestReset(ctx context.Context, portalID string, v portal.Visitor, address discovery.Address) error {
 	mailbox, mailer := portal.MailBuckets(portalID, address, v)
-	if wait, err := s.charge(ctx, []portal.Bucket{mailer}); err != nil || wait > 0 {
+	if wait, err := s.charge(ctx, mailer); err != nil || wait > 0 {
 		if err == nil {
 			err = portal.TooMany("mail_throttled", wait)
 		}
 		return err
 	}
-	wait, err := s.charge(ctx, []portal.Bucket{mailbox})
+	wait, err := s.charge(ctx, mailbox)
 	if err != nil || wait > 0 {
 		return err
 	}

@@ -66,7 +66,8 @@ CREATE UNIQUE INDEX addresses_confirmed ON addresses (portal, address) WHERE con
 CREATE UNIQUE INDEX addresses_primary ON addresses (account) WHERE is_primary;
 CREATE INDEX addresses_domain ON addresses (portal, domain);
 
--- Who an account is at an IdP. The key is never an address.
+-- Who an account is at an IdP. The key is never an address, and at one issuer
+-- an account is one subject.
 CREATE TABLE identities (
     connection TEXT NOT NULL REFERENCES connections (id),
     issuer     TEXT NOT NULL,
@@ -75,7 +76,7 @@ CREATE TABLE identities (
     linked     BIGINT NOT NULL,
     PRIMARY KEY (connection, issuer, subject)
 );
-CREATE UNIQUE INDEX identities_account ON identities (account, connection);
+CREATE UNIQUE INDEX identities_account ON identities (account, connection, issuer);
 
 CREATE TABLE credentials (
     account   TEXT PRIMARY KEY REFERENCES accounts (id),
