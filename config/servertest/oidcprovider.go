@@ -71,7 +71,7 @@ func OIDCProvider(t testing.TB, o OIDCOptions) string {
 
 	var issuer string
 	err := onFreePort(func(port int) error {
-		issuer = "http://" + loopback(port)
+		issuer = named(port)
 		dir, err := folder("oidc-provider", nil)
 		if err != nil {
 			return err

@@ -188,6 +188,11 @@ func answers(addr string) func(context.Context) error {
 	}
 }
 
+// named is a site on a port of this machine, by a name: browsers trust
+// "localhost" further than they trust 127.0.0.1, and so do the policies of our
+// own pages.
+func named(port int) string { return "http://localhost:" + strconv.Itoa(port) }
+
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
 // unprivileged is whom a server is run as that refuses to run as root, or nil

@@ -51,7 +51,7 @@ func SimpleSAMLphp(t testing.TB, people []Person) *SAMLIdP {
 			return err
 		}
 		idp.dir = dir
-		idp.URL = "http://" + loopback(port) + "/"
+		idp.URL = named(port) + "/"
 		idp.MetadataURL = idp.URL + "saml2/idp/metadata.php"
 		idp.EntityID = idp.MetadataURL
 		if err := idp.configure(people); err != nil {

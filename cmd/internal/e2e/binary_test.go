@@ -40,9 +40,10 @@ func domicile(t testing.TB) string {
 // run runs a command to its end and returns what it printed.
 func run(t testing.TB, args ...string) string {
 	t.Helper()
+	path := domicile(t) // building it may take longer than any command
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, domicile(t), args...)
+	cmd := exec.CommandContext(ctx, path, args...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
