@@ -233,6 +233,10 @@ func samlWrapping() []SAMLAttack {
 			return s.IdP.Mint(s.To, SAMLMint{User: s.User, Tamper: func(r *etree.Element) { r.AddChild(second.SelectElement("EncryptedAssertion").Copy()) }})
 		}},
 		{Name: "no Assertion", Code: "assertion_count", Build: edited2(SignResponse, remove("./Assertion"))},
+		{Name: "forged text under the Response's signature", Code: "digest", Build: minted(SAMLMint{Sign: SignResponse, Tamper: func(r *etree.Element) { r.FindElement(atNameID).SetText("somebody-else") }})},
+		{Name: "changed Response around a good Assertion", Code: "digest", Build: minted(SAMLMint{Sign: SignBoth, Tamper: set(".", "Consent", "urn:x")})},
+		{Name: "text between elements", Code: "text", Build: edited(func(r *etree.Element) { r.FindElement("./Assertion/Subject").CreateText("admin") })},
+		{Name: "text around an element in a value", Code: "text", Build: edited(func(r *etree.Element) { add(r.FindElement(atValue), "saml:NameID", "x") })},
 		{Name: "forged text under a good signature", Code: "digest", Build: tampered(func(r *etree.Element) { r.FindElement(atNameID).SetText("somebody-else") })},
 	}
 }

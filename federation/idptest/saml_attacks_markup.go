@@ -62,6 +62,7 @@ func samlMarkup() []SAMLAttack {
 		{ID: "SAM-29", Name: "closing tag behind", Code: "xml_syntax", Build: rewritten(func(text string) string { return text + "</x>" })},
 		{ID: "SAM-29", Name: "byte order mark", Code: "xml_encoding", Build: front("\uFEFF")},
 		{ID: "SAM-29", Name: "cut short", Code: "xml_syntax", Build: rewritten(func(text string) string { return text[:len(text)-5] })},
+		{ID: "SAM-29", Name: "declaration that is not at the start", Code: "xml_instruction", Build: front("\n<?xml version=\"1.0\"?>")},
 		{ID: "SAM-30", Name: "called UTF-16", Code: "xml_syntax", Build: declared("UTF-16")},
 		{ID: "SAM-30", Name: "called UTF-7", Code: "xml_syntax", Build: declared("UTF-7")},
 		{ID: "SAM-30", Name: "called ISO-8859-1", Code: "xml_syntax", Build: declared("ISO-8859-1")},
@@ -121,6 +122,7 @@ func samlNames() []SAMLAttack {
 		{ID: "SAM-28", Name: "samlp:ID", Code: "id_prefixed", Build: replaced(response, response+`samlp:ID="_x" `)},
 		{ID: "SAM-28", Name: "xml:id", Code: "id_prefixed", Build: replaced(nameID, nameID+`xml:id="_x" `)},
 		{ID: "SAM-28", Name: "ID twice by prefixes", Code: "id_prefixed", Build: replaced("<saml:Assertion ", `<saml:Assertion xmlns:q="urn:q" q:ID="_x" saml:ID="_y" `)},
+		{ID: "SAM-28", Name: "foreign attribute on NameID", Code: "attribute", Build: edited(set(atNameID, "xsi:type", "xs:string"))},
 		{ID: "SAM-28", Name: "Id on an element that has none", Code: "attribute", Build: edited(set(atNameID, "Id", "_x"))},
 		{ID: "SAM-28", Name: "ID that is no name", Code: "id_invalid", Build: edited(set(".", "ID", "1 2"))},
 	}...)

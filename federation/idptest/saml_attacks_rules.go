@@ -201,6 +201,10 @@ func samlEncryption() []SAMLAttack {
 	}
 	return append(list, []SAMLAttack{
 		{ID: "SAM-74", Name: "rsa-1_5", Code: "encryption_method", Build: sealed(SAMLEncryption{Wrap: nsXenc + "rsa-1_5"})},
+		{ID: "SAM-74", Name: "mask named for an algorithm that has its own", Code: "encryption_method", Build: sealed(SAMLEncryption{Edit: func(encrypted *etree.Element) {
+			add(encrypted.FindElement("./EncryptedData/KeyInfo/EncryptedKey/EncryptionMethod"), "xenc11:MGF", "",
+				"xmlns:xenc11", "http://www.w3.org/2009/xmlenc11#", "Algorithm", "http://www.w3.org/2009/xmlenc11#mgf1sha256")
+		}})},
 		{ID: "SAM-74", Name: "GCM and OAEP", Accept: true, Build: sealed(SAMLEncryption{})},
 		{ID: "SAM-74", Name: "OAEP with SHA-256", Accept: true, Build: sealed(SAMLEncryption{Digest: digest})},
 		{ID: "SAM-74", Name: "key beside the data", Accept: true, Build: sealed(SAMLEncryption{Beside: true})},

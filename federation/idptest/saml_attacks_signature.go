@@ -68,6 +68,7 @@ func samlSignatures() []SAMLAttack {
 		method("SAM-64", "SHA-1 digest", "digest_method", SAMLSignature{Digest: "http://www.w3.org/2000/09/xmldsig#sha1"}),
 		method("SAM-64", "MD5 digest", "digest_method", SAMLSignature{Digest: "http://www.w3.org/2001/04/xmldsig-more#md5"}),
 		{ID: "SAM-64", Name: "ecdsa-sha1", Code: "signature_method", Build: withECDSA(SAMLSignature{Method: "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha1"})},
+		method("SAM-65", "an RSA signature called ecdsa-sha256", "signature", SAMLSignature{Method: algECDSASHA256}),
 		{ID: "SAM-65", Name: "hmac-sha256 keyed with the certificate", Code: "signature_method", Build: withHMAC("http://www.w3.org/2001/04/xmldsig-more#hmac-sha256")},
 		{ID: "SAM-65", Name: "hmac-sha1 keyed with the certificate", Code: "signature_method", Build: withHMAC("http://www.w3.org/2000/09/xmldsig#hmac-sha1")},
 		{ID: "SAM-65", Name: "an HMAC called rsa-sha256", Code: "signature", Build: withHMAC(algRSASHA256)},

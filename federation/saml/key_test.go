@@ -49,6 +49,8 @@ func TestECDSA(t *testing.T) {
 				accepted(t, mint(t, scene, idptest.SAMLMint{Signature: sig}), want)
 				sig.DER = true
 				refused(t, mint(t, scene, idptest.SAMLMint{Signature: sig}), want, "signature")
+				sig.DER, sig.Method = false, "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256"
+				refused(t, mint(t, scene, idptest.SAMLMint{Signature: sig}), want, "signature")
 			})
 		}
 	}

@@ -44,6 +44,22 @@ func TestIdentity(t *testing.T) {
 	refused(t, response, want, "expired")
 }
 
+// An assertion is remembered until the earlier of its two ends.
+func TestOnceUntil(t *testing.T) {
+	for path, d := range map[string]time.Duration{
+		"./Assertion/Conditions":                                          2 * time.Minute,
+		"./Assertion/Subject/SubjectConfirmation/SubjectConfirmationData": 3 * time.Minute,
+	} {
+		scene, want := stage(t)
+		got := accepted(t, mint(t, scene, idptest.SAMLMint{Edit: func(r *etree.Element) {
+			r.FindElement(path).CreateAttr("NotOnOrAfter", idptest.Stamp(noon.Add(d)))
+		}}), want)
+		if want := noon.Add(d + time.Minute); !got.OnceUntil.Equal(want) {
+			t.Errorf("%s ends after %v: kept until %v, want %v", path, d, got.OnceUntil, want)
+		}
+	}
+}
+
 func TestMapping(t *testing.T) {
 	const other = "ada.lovelace@acme.example"
 	email := func(format string) idptest.SAMLMint {
