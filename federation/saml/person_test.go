@@ -47,7 +47,7 @@ func TestIdentity(t *testing.T) {
 // An assertion is remembered until the earlier of its two ends.
 func TestOnceUntil(t *testing.T) {
 	for path, d := range map[string]time.Duration{
-		"./Assertion/Conditions":                                          2 * time.Minute,
+		"./Assertion/Conditions": 2 * time.Minute,
 		"./Assertion/Subject/SubjectConfirmation/SubjectConfirmationData": 3 * time.Minute,
 	} {
 		scene, want := stage(t)
