@@ -10,12 +10,14 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 )
 
 // A result is what one side did in one turn or in all of them.
 type result struct {
 	persecond float64
+	cpu       time.Duration   // for one request: server, generator and kernel
 	latencies []time.Duration // sorted
 }
 
@@ -37,7 +39,7 @@ func load(ctx context.Context, addr string, clients int, d time.Duration, reques
 	var mu sync.Mutex
 	var all []time.Duration
 	var failed error
-	begin := time.Now()
+	begin, busy := time.Now(), processor()
 	end := begin.Add(d)
 	for c := range clients {
 		wg.Go(func() {
@@ -51,9 +53,19 @@ func load(ctx context.Context, addr string, clients int, d time.Duration, reques
 		})
 	}
 	wg.Wait()
-	elapsed := time.Since(begin)
+	elapsed, busy := time.Since(begin), processor()-busy
 	slices.Sort(all)
-	return result{float64(len(all)) / elapsed.Seconds(), all}, failed
+	return result{float64(len(all)) / elapsed.Seconds(), busy / time.Duration(max(1, len(all))), all}, failed
+}
+
+// processor is the processor time this process has used. On a machine that has
+// other things to do it tells more than the clock.
+func processor() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func client(ctx context.Context, addr string, end time.Time, request func(n int) []byte) ([]time.Duration, error) {
@@ -135,12 +147,15 @@ func (b *bench) turns(ctx context.Context, ours, bare side) (us, limit result, e
 func median(rs []result) result {
 	var m result
 	var rates []float64
+	var cpu []time.Duration
 	for _, r := range rs {
 		rates = append(rates, r.persecond)
+		cpu = append(cpu, r.cpu)
 		m.latencies = append(m.latencies, r.latencies...)
 	}
 	slices.Sort(rates)
 	slices.Sort(m.latencies)
-	m.persecond = rates[len(rates)/2]
+	slices.Sort(cpu)
+	m.persecond, m.cpu = rates[len(rates)/2], cpu[len(cpu)/2]
 	return m
 }

@@ -4,27 +4,23 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
-
-	"github.com/domicile-sso/domicile/discovery/page"
 )
 
-// clientAddress works out who is asking. Only a peer that is a trusted proxy may
-// speak for somebody else; of the list it sends, the entry it added itself is
-// the last one, so the list is read from the right until an address appears that
-// is no proxy of ours. No other forwarding header is read, and none is passed on.
-func (o Options) clientAddress(h http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		client := peer(r)
-		if o.trusted(client) {
-			client = o.forwardedFor(r.Header.Values("X-Forwarded-For"), client)
+// client works out who is asking. Only a peer that is a trusted proxy may speak
+// for somebody else; of the list it sends, the entry it added itself is the last
+// one, so the list is read from the right until an address appears that is no
+// proxy of ours. No other forwarding header is read, and none is passed on.
+func (o Options) client(r *http.Request) netip.Addr {
+	client := peer(r)
+	if o.trusted(client) {
+		client = o.forwardedFor(r.Header["X-Forwarded-For"], client)
+	}
+	for name := range r.Header {
+		if strings.HasPrefix(name, "X-Forwarded-") || name == "Forwarded" || name == "X-Real-Ip" {
+			delete(r.Header, name)
 		}
-		for name := range r.Header {
-			if strings.HasPrefix(name, "X-Forwarded-") || name == "Forwarded" || name == "X-Real-Ip" {
-				r.Header.Del(name)
-			}
-		}
-		h.ServeHTTP(w, r.WithContext(page.WithClient(r.Context(), client)))
-	})
+	}
+	return client
 }
 
 func (o Options) forwardedFor(headers []string, peer netip.Addr) netip.Addr {

@@ -16,15 +16,29 @@ func (o Options) headers(h http.Handler) http.Handler {
 }
 
 func (o Options) setHeaders(h http.Header) {
-	h.Set("Content-Security-Policy", page.Policy)
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY") // frame-ancestors, for what predates it
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	h.Set("Permissions-Policy", "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()")
-	h.Set("Cache-Control", "no-store")
+	for name, value := range always {
+		h[name] = value
+	}
 	if o.HTTPS {
-		h.Set("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
+		h["Strict-Transport-Security"] = transport
 	}
 }
+
+// Names in canonical form, so that they can be put straight into a header. The
+// slices are shared: Set and Add put others in their place.
+var (
+	always = map[string][]string{
+		"Content-Security-Policy":      one(page.Policy),
+		"X-Content-Type-Options":       one("nosniff"),
+		"X-Frame-Options":              one("DENY"), // frame-ancestors, for what predates it
+		"Referrer-Policy":              one("no-referrer"),
+		"Cross-Origin-Opener-Policy":   one("same-origin"),
+		"Cross-Origin-Resource-Policy": one("same-origin"),
+		"Permissions-Policy":           one("camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"),
+		"Cache-Control":                one("no-store"),
+	}
+	transport = one("max-age=63072000; includeSubDomains")
+)
+
+// one is a slice that grows elsewhere.
+func one(s string) []string { return []string{s}[:1:1] }

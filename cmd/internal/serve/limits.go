@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/domicile-sso/domicile/discovery"
+	"github.com/domicile-sso/domicile/discovery/page"
 )
 
 const (
@@ -38,14 +39,14 @@ func (o Options) limits(h http.Handler) http.Handler {
 		// must not turn up again in somebody's Location header.
 		r.URL.Scheme, r.URL.Host, r.URL.User = "", "", nil
 		for _, name := range []string{"X-Original-Url", "X-Rewrite-Url", "X-Http-Method-Override", "X-Method-Override", "X-Http-Method"} {
-			r.Header.Del(name)
+			delete(r.Header, name)
 		}
 		if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
 			// RFC 9112 6.1: it may have had a length as well, and the proxy may
 			// have believed that. Nothing more is read from this connection.
 			w.Header().Set("Connection", "close")
 		}
-		ctx, cancel := context.WithTimeout(r.Context(), o.Timeout)
+		ctx, cancel := context.WithTimeout(page.WithClient(r.Context(), o.client(r)), o.Timeout)
 		defer cancel()
 		r.Body = http.MaxBytesReader(w, r.Body, o.bodyLimit(r))
 		h.ServeHTTP(w, r.WithContext(ctx))
@@ -66,7 +67,7 @@ func (o Options) checkRequest(r *http.Request) error {
 		return &discovery.Error{Kind: discovery.NotAllowed, Code: "method_refused"}
 	}
 	for _, name := range single {
-		if len(r.Header.Values(name)) > 1 {
+		if len(r.Header[name]) > 1 {
 			return invalid("header_repeated", name)
 		}
 	}
@@ -82,7 +83,7 @@ func (o Options) checkRequest(r *http.Request) error {
 	if e := r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
 		return &discovery.Error{Kind: discovery.MediaType, Code: "body_encoded"}
 	}
-	if t := r.Header.Get("Content-Type"); t != "" {
+	if t := r.Header.Get("Content-Type"); t != "" && t != "application/x-www-form-urlencoded" && t != "application/json" {
 		kind, _, err := mime.ParseMediaType(t)
 		if err != nil || strings.HasPrefix(kind, "multipart/") {
 			return &discovery.Error{Kind: discovery.MediaType, Code: "body_type"}
@@ -99,6 +100,9 @@ func checkURL(u *url.URL) error {
 		return invalid("path_encoding", "")
 	case len(u.RawQuery) > maxQuery:
 		return invalid("query_too_long", "")
+	}
+	if u.RawQuery == "" {
+		return nil
 	}
 	q, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
@@ -120,6 +124,9 @@ func checkURL(u *url.URL) error {
 // checkCookies refuses two cookies of one __Host- name: a sibling that could not
 // overwrite ours has put its own beside it.
 func checkCookies(r *http.Request) error {
+	if len(r.Header["Cookie"]) == 0 {
+		return nil
+	}
 	seen := map[string]bool{}
 	for _, c := range r.Cookies() {
 		if !strings.HasPrefix(c.Name, "__Host-") {

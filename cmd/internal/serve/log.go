@@ -11,23 +11,38 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// routes are the public addresses of the product, as logs and metrics name
-// them. What is none of them is "other": neither grows with what is asked for.
-var routes = []string{
-	"/", "/v1/discover", "/choose", "/remember", "/forget", "/.well-known/webfinger", "/claims",
-	"/login", "/login/password", "/login/method", "/login/*", "/logout",
-	"/saml/*/acs", "/saml/*/confirm", "/saml/*/metadata", "/oidc/*/callback",
-	"/password/forgot", "/password/reset", "/password/change", "/invitation",
-	"/account", "/account/password", "/account/sessions/end", "/admin", "/admin/*",
-	"/healthz", "/readyz",
+// The public addresses of the product, as logs and metrics name them. What is
+// none of them is "other": neither grows with what is asked for.
+var (
+	plainRoutes = set(
+		"/", "/v1/discover", "/choose", "/remember", "/forget", "/.well-known/webfinger", "/claims",
+		"/login", "/login/password", "/login/method", "/logout",
+		"/password/forgot", "/password/reset", "/password/change", "/invitation",
+		"/account", "/account/password", "/account/sessions/end", "/admin",
+		"/healthz", "/readyz",
+	)
+	starRoutes = []string{
+		"/login/*", "/saml/*/acs", "/saml/*/confirm", "/saml/*/metadata", "/oidc/*/callback", "/admin/*", "/message/*", "/message/*/html",
+	}
+)
+
+func set(words ...string) map[string]bool {
+	s := map[string]bool{}
+	for _, w := range words {
+		s[w] = true
+	}
+	return s
 }
 
 func route(r *http.Request) string {
 	path := r.URL.EscapedPath()
+	if plainRoutes[path] {
+		return path
+	}
 	if strings.HasPrefix(path, "/assets/") {
 		return "/assets/*"
 	}
-	for _, pattern := range routes {
+	for _, pattern := range starRoutes {
 		if match(pattern, path) {
 			return pattern
 		}

@@ -67,7 +67,6 @@ func Wrap(h http.Handler, o Options) http.Handler {
 		o.Error = plainError
 	}
 	h = o.sameSite(h)
-	h = o.clientAddress(h)
 	h = o.probes(h)
 	h = o.limits(h)
 	h = o.headers(h)
@@ -120,19 +119,17 @@ func (o Options) recovered(h http.Handler) http.Handler {
 // match reports whether path is one of the patterns, and exactly so: no empty
 // segment, no escape, no trailing slash.
 func match(pattern, path string) bool {
-	want, got := strings.Split(pattern, "/"), strings.Split(path, "/")
-	if len(want) != len(got) {
-		return false
-	}
-	for i := range want {
-		if want[i] == "*" && isName(got[i]) {
-			continue
-		}
-		if want[i] != got[i] {
+	for {
+		want, patternLeft, more := strings.Cut(pattern, "/")
+		got, pathLeft, longer := strings.Cut(path, "/")
+		if more != longer || want != got && !(want == "*" && isName(got)) {
 			return false
 		}
+		if !more {
+			return true
+		}
+		pattern, path = patternLeft, pathLeft
 	}
-	return true
 }
 
 func isName(s string) bool {
