@@ -55,7 +55,7 @@ func LocalPath(s string) string {
 	for i := 0; i < len(s); i++ {
 		// Browsers drop control characters and turn backslashes into slashes
 		// before they resolve a Location.
-		if c := s[i]; c <= ' ' || c == '\\' || c >= 0x7f {
+		if c := s[i]; c <= ' ' || c == '\\' || c == '#' || c >= 0x7f {
 			return "/"
 		}
 	}

@@ -41,6 +41,7 @@ func TestLocalPath(t *testing.T) {
 		"/a\r\nSet-Cookie: x":           "/",
 		"https://evil.example/":         "/",
 		"javascript:alert(1)":           "/",
+		"/#":                            "/",
 		"/a#b":                          "/",
 		"/%zz":                          "/",
 		"/%2f%2fevil.example":           "/",
