@@ -77,8 +77,10 @@ func (s *Site) find(w http.ResponseWriter, r *http.Request) error {
 	case err != nil && len(found) == 0:
 		return err
 	case err == nil && len(found) == 0:
+		email := emailField(a.Clear())
+		email.Focus = false // what the page says comes first, read aloud too
 		page.AddressFormAction(w, s.host)
-		return s.pages.Render(w, r, http.StatusOK, "neutral", neutralPage{Email: emailField(a.Clear())})
+		return s.pages.Render(w, r, http.StatusOK, "neutral", neutralPage{Email: email})
 	case err == nil && len(found) == 1:
 		return s.send(w, r, found[0], a)
 	}
