@@ -402,16 +402,6 @@ func literal(s string) string {
 	return string(quoted)
 }
 
-// focused is the name of the field with the keyboard's focus.
-func (b *tab) focused() string {
-	b.t.Helper()
-	name, err := eval[string](b, `document.activeElement ? document.activeElement.getAttribute("name") || document.activeElement.id || "" : ""`)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return name
-}
-
 // cookie finds a cookie of the page's site.
 func (b *tab) cookie(name string) (*network.Cookie, bool) {
 	b.t.Helper()

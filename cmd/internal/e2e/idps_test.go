@@ -21,14 +21,14 @@ type company struct {
 	issuer                string
 }
 
-func found(t testing.TB) *company {
+func found(t testing.TB, more ...servertest.Person) *company {
 	t.Helper()
 	c := &company{plant: build(t)}
 	c.acme = c.eu.portal("acme", "Acme Corporation")
 	c.initech = c.eu.portal("initech", "Initech")
 	c.globex = c.us.portal("globex", "Globex")
 
-	c.saml = servertest.SimpleSAMLphp(t, []servertest.Person{grace})
+	c.saml = servertest.SimpleSAMLphp(t, append(more, grace))
 	c.eu.do("connection", "add", "saml", "acme-saml", "--portal", "acme", "--metadata", c.saml.MetadataURL, "--name", "Acme sign-in")
 	c.eu.do("domain", "route", "acme.example", "--portal", "acme", "--connection", "acme-saml", "--jit")
 
