@@ -15,7 +15,7 @@ ARGS ?=
 
 help:
 	@echo 'make demo    everything in one process: http://localhost:8080'
-	@echo 'make test    all tests; a server that is not installed skips its own, aloud'
+	@echo 'make test    all tests, on real servers that it installs; skips aloud what it cannot start'
 	@echo 'make setup   install the servers and tools that tests need'
 	@echo 'make lint    gofmt, vet, staticcheck'
 	@echo 'make bench   requests per second beside the bare limit'
@@ -27,7 +27,7 @@ build:
 setup:
 	@.ci/setup
 
-test:
+test: setup
 	$(GO) test $(TESTFLAGS) ./...
 
 # All three speak before make gives up.
