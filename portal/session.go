@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"cmp"
 	"errors"
 	"time"
 )
@@ -24,13 +25,27 @@ const (
 // sign-in page; it never says why.
 var ErrNoSession = errors.New("no session")
 
+// Lifetimes say how long sessions live where an operator wants it otherwise.
+// Zero members mean the constants above.
+type Lifetimes struct {
+	Idle, Absolute         time.Duration
+	KeptIdle, KeptAbsolute time.Duration // with "keep me signed in"
+}
+
+func (l Lifetimes) of(kept bool) (idle, absolute time.Duration) {
+	if kept {
+		return cmp.Or(l.KeptIdle, KeptIdle), cmp.Or(l.KeptAbsolute, KeptAbsolute)
+	}
+	return cmp.Or(l.Idle, SessionIdle), cmp.Or(l.Absolute, SessionAbsolute)
+}
+
+// NewSession is [Lifetimes.NewSession] with the usual lifetimes.
+func NewSession(s Session, now, cap time.Time) Session { return Lifetimes{}.NewSession(s, now, cap) }
+
 // NewSession sets the limits of a session that starts at now. cap is the IdP's
 // own end of the session (SAML SessionNotOnOrAfter); zero: none given.
-func NewSession(s Session, now, cap time.Time) Session {
-	idle, absolute := SessionIdle, SessionAbsolute
-	if s.Kept {
-		idle, absolute = KeptIdle, KeptAbsolute
-	}
+func (l Lifetimes) NewSession(s Session, now, cap time.Time) Session {
+	idle, absolute := l.of(s.Kept)
 	s.Started, s.Seen = now, now
 	s.Absolute = now.Add(absolute)
 	if !cap.IsZero() && cap.Before(s.Absolute) {
@@ -54,15 +69,15 @@ func (s Session) Live(generation int64, now time.Time) error {
 	return nil
 }
 
+// Touch is [Lifetimes.Touch] with the usual lifetimes.
+func (s Session) Touch(now time.Time) (Session, bool) { return Lifetimes{}.Touch(s, now) }
+
 // Touch is the session used at now, and whether that is worth writing down.
-func (s Session) Touch(now time.Time) (Session, bool) {
-	if now.Sub(s.Seen) < SeenEvery {
+func (l Lifetimes) Touch(s Session, now time.Time) (Session, bool) {
+	if now.Sub(s.Seen) < min(SeenEvery, s.Idle.Sub(s.Seen)/2) {
 		return s, false
 	}
-	idle := SessionIdle
-	if s.Kept {
-		idle = KeptIdle
-	}
+	idle, _ := l.of(s.Kept)
 	s.Seen = now
 	s.Idle = earlier(now.Add(idle), s.Absolute)
 	return s, true

@@ -48,9 +48,14 @@ func Client(ctx context.Context) netip.Addr {
 // A Frame is what surrounds every page of a site: whose page it is, and where
 // the data lives. The zero Frame is the product's own.
 type Frame struct {
-	Site         string // "Acme Corporation"; empty: Domicile
+	Site         string // "Acme Corporation"; empty: the product's name
 	Jurisdiction string // "EU"; empty: not said
+
+	product string // set by [Set.Render]
 }
+
+// Product is what the whole is called.
+func (f Frame) Product() string { return f.product }
 
 // WithFrame puts the frame around all pages, and error pages, of a request.
 func WithFrame(ctx context.Context, f Frame) context.Context {

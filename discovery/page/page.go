@@ -2,6 +2,7 @@ package page
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"fmt"
 	"html/template"
@@ -19,6 +20,7 @@ var layout embed.FS
 // Options of a [Set]. The zero value is usable.
 type Options struct {
 	Log       *slog.Logger // nil: nothing is logged
+	Product   string       // what the whole is called; empty: Domicile
 	FrontDoor string       // public URL of the global sign-in page; empty: never mentioned
 }
 
@@ -26,6 +28,7 @@ type Options struct {
 type Set struct {
 	log       *slog.Logger
 	frontDoor string
+	product   string
 	style     string
 	icon      string
 	pages     map[string]*template.Template
@@ -37,7 +40,7 @@ func New(files fs.FS, o Options) (*Set, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Set{log: o.Log, frontDoor: o.FrontDoor, pages: map[string]*template.Template{}}
+	s := &Set{log: o.Log, frontDoor: o.FrontDoor, product: cmp.Or(o.Product, "Domicile"), pages: map[string]*template.Template{}}
 	for _, a := range loadAssets() {
 		switch a.name {
 		case "style.css":
@@ -130,6 +133,7 @@ func (s *Set) Render(w http.ResponseWriter, r *http.Request, status int, name st
 		return fmt.Errorf("render %s: no such page", name)
 	}
 	e := envelope{Page: data, Frame: frame(r.Context()), Style: s.style, Icon: s.icon, FrontDoor: s.frontDoor}
+	e.Frame.product = s.product
 	if f, ok := data.(interface{ HasProblems() bool }); ok {
 		e.Error = f.HasProblems()
 	}

@@ -43,6 +43,8 @@ type Options struct {
 	Tickets ed25519.PrivateKey // signs tickets
 	Secret  []byte             // 32 bytes or more: seals cookies and choices, the same at all front doors
 
+	Product string // what pages call the whole; empty: Domicile
+
 	Limits Limits
 	Redis  redis.UniversalClient // shares the limits between front doors; nil: each counts by itself
 
@@ -83,7 +85,7 @@ func New(o Options) (*Site, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	pages, err := page.New(files, page.Options{Log: o.Log, FrontDoor: o.URL})
+	pages, err := page.New(files, page.Options{Log: o.Log, Product: o.Product, FrontDoor: o.URL})
 	if err != nil {
 		return nil, fmt.Errorf("front door: %w", err)
 	}

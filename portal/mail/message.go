@@ -22,7 +22,8 @@ var letters embed.FS
 
 // A Message is a letter in words, ready to be sent.
 type Message struct {
-	ID      string // unique: becomes part of Message-ID, so that a second try is the same mail
+	ID      string       // unique: becomes part of Message-ID, so that a second try is the same mail
+	ReplyTo mail.Address // zero: none
 	From    mail.Address
 	To      discovery.Address
 	Subject string

@@ -82,6 +82,11 @@ func compose(m Message) (*gomail.Msg, error) {
 	if err := msg.To(m.To.Clear()); err != nil {
 		return nil, errors.New("compose mail: the receiver is no address")
 	}
+	if m.ReplyTo.Address != "" {
+		if err := msg.ReplyToFormat(oneLine(m.ReplyTo.Name), m.ReplyTo.Address); err != nil {
+			return nil, errors.New("compose mail: the address for answers is no address")
+		}
+	}
 	msg.Subject(oneLine(m.Subject))
 	msg.SetMessageIDWithValue(m.ID + "@domicile")
 	msg.SetDateWithValue(m.Date)

@@ -27,12 +27,13 @@ type Queue interface {
 
 // A Worker delivers what the queue holds.
 type Worker struct {
-	Queue  Queue
-	Sender Sender
-	From   mail.Address // who the letters come from
-	Log    *slog.Logger
-	Now    func() time.Time
-	Every  time.Duration // how often to look for letters to try again; 0: 5 s
+	Queue   Queue
+	Sender  Sender
+	From    mail.Address // who the letters come from
+	ReplyTo mail.Address // where answers go; zero: to From
+	Log     *slog.Logger
+	Now     func() time.Time
+	Every   time.Duration // how often to look for letters to try again; 0: 5 s
 }
 
 // atOnce is how many letters are on their way at a time.
@@ -94,6 +95,7 @@ func (w *Worker) send(ctx context.Context, p portal.Posted) error {
 	if err != nil {
 		return err
 	}
+	m.ReplyTo = w.ReplyTo
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	return w.Sender.Send(ctx, m)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -37,7 +38,7 @@ func (u *unit) enter(ctx context.Context, e entry) (portal.SignedIn, error) {
 		}
 	}
 	token := portal.NewSecret()
-	ses := portal.NewSession(portal.Session{Kept: e.keep && p.KeepSigned}, u.now, e.end)
+	ses := u.s.Lifetimes.NewSession(portal.Session{Kept: e.keep && p.KeepSigned}, u.now, e.end)
 	sealed, err := u.s.vault.Seal(idTokenPlace(token.Digest()), []byte(e.idToken))
 	if err != nil {
 		return portal.SignedIn{}, err
@@ -108,10 +109,10 @@ func (s *Store) SessionByToken(ctx context.Context, portalID string, token porta
 	if ses.Portal, err = s.PortalByID(ctx, portalID); err != nil {
 		return portal.Session{}, err
 	}
-	if ses.Kept && !ses.Portal.KeepSigned && now.Sub(ses.Started) >= portal.SessionAbsolute {
+	if ses.Kept && !ses.Portal.KeepSigned && now.Sub(ses.Started) >= cmp.Or(s.Lifetimes.Absolute, portal.SessionAbsolute) {
 		return portal.Session{}, portal.ErrNoSession // the portal's switch was turned off since (S15)
 	}
-	touched, note := ses.Touch(now)
+	touched, note := s.Lifetimes.Touch(ses, now)
 	if note {
 		_, err = s.db.ExecContext(ctx, `UPDATE sessions SET seen = $1, idle = $2 WHERE digest = $3`,
 			micros(touched.Seen), micros(touched.Idle), token.Digest())

@@ -42,6 +42,9 @@ type Store struct {
 	now    func() time.Time
 	hasher *portal.Hasher
 
+	// Lifetimes of sessions, to be set before the store is used. Zero: the usual.
+	Lifetimes portal.Lifetimes
+
 	changed chan struct{} // the outbox has new rows
 	posted  chan struct{} // the mail queue has new letters
 }

@@ -35,6 +35,7 @@ type Options struct {
 	RegionName   string // "Frankfurt": shown to people, may be empty
 	Jurisdiction string // "EU": where the data of these portals is kept
 
+	Product    string             // what pages call the whole; empty: Domicile
 	FrontDoor  string             // public URL of the global page; empty: never mentioned
 	Publishing ed25519.PrivateKey // vouches for a browser at the front door; nil: not offered
 
@@ -61,7 +62,7 @@ func New(o Options) (*Site, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	pages, err := page.New(files, page.Options{Log: o.Log, FrontDoor: o.FrontDoor})
+	pages, err := page.New(files, page.Options{Log: o.Log, Product: o.Product, FrontDoor: o.FrontDoor})
 	if err != nil {
 		return nil, fmt.Errorf("portal site: %w", err)
 	}

@@ -339,3 +339,18 @@ func TestPostgresAndRedis(t *testing.T) {
 	}
 	w.where(d, a.Clear(), "")
 }
+
+// What an operator calls the whole is what people read.
+func TestProduct(t *testing.T) {
+	w := newWorld(t)
+	w.at.Product, w.eu.Product = "Example Mail", "Example Mail"
+	d := w.front()
+	p := w.region(d.Claims())
+	open(t, p)
+	for addr, host := range map[string]string{d.Addr("public"): "localhost:1", p.Addr("public"): "acme.eu.localhost"} {
+		code, text := get(t, "http://"+addr+"/", host)
+		if code != http.StatusOK || !strings.Contains(text, "Example Mail") || strings.Contains(text, "Domicile") {
+			t.Errorf("%s: %d\n%s", host, code, text)
+		}
+	}
+}

@@ -83,7 +83,7 @@ func NewDiscovery(ctx context.Context, o DiscoveryOptions) (_ *Discovery, err er
 	site, err := web.New(web.Options{
 		Resolver: &discovery.Resolver{Snapshot: snapshot, Directory: d.store, Keys: o.BlindKeys, Regions: d.catalogue},
 		Regions:  d.catalogue, URL: o.URL, Tickets: o.Tickets, Secret: o.Secret,
-		Limits: o.Limits, Redis: o.Redis, Log: d.Log, Metrics: d.Registry, Now: d.Now,
+		Limits: o.Limits, Redis: o.Redis, Product: o.Product, Log: d.Log, Metrics: d.Registry, Now: d.Now,
 	})
 	if err != nil {
 		return nil, err

@@ -39,8 +39,11 @@ type PortalOptions struct {
 	Publishing    ed25519.PrivateKey
 	BlindKeys     discovery.BlindKeys
 
-	Mail     mail.Sender // nil: letters stay in the queue
-	MailFrom netmail.Address
+	Lifetimes portal.Lifetimes // of sessions; zero: the usual
+
+	Mail        mail.Sender // nil: letters stay in the queue
+	MailFrom    netmail.Address
+	MailReplyTo netmail.Address // zero: none
 
 	Outbound *http.Client // made by fetch.New: for addresses that customers typed
 }
@@ -72,13 +75,14 @@ func NewPortal(ctx context.Context, o PortalOptions) (_ *Portal, err error) {
 		return nil, err
 	}
 	p.store = store.New(db, vault, p.Now)
+	p.store.Lifetimes = o.Lifetimes
 
 	site, err := web.New(web.Options{
 		Store: p.store, Now: p.Now,
 		RelyingParty: oidc.New(o.Outbound, p.Now),
 		Tickets:      &ticket.Opener{Region: o.Region, Keys: o.TicketKeys, FrontDoors: o.FrontDoorKeys, Now: p.Now},
 		Region:       o.Region, RegionName: o.RegionName, Jurisdiction: o.Jurisdiction,
-		FrontDoor: o.FrontDoor, Publishing: o.Publishing,
+		FrontDoor: o.FrontDoor, Publishing: o.Publishing, Product: o.Product,
 		Log: p.Log, Metrics: p.Registry,
 	})
 	if err != nil {
@@ -111,7 +115,7 @@ func (p *Portal) mail(o PortalOptions) {
 		p.Log.Warn("no mail server: letters stay in the queue")
 		return
 	}
-	w := &mail.Worker{Queue: p.store, Sender: o.Mail, From: o.MailFrom, Log: p.Log, Now: p.Now, Every: lookEvery}
+	w := &mail.Worker{Queue: p.store, Sender: o.Mail, From: o.MailFrom, ReplyTo: o.MailReplyTo, Log: p.Log, Now: p.Now, Every: lookEvery}
 	p.job(w.Run)
 }
 

@@ -37,6 +37,8 @@ type Common struct {
 	Database string // sqlite:… or postgres://…
 	Migrate  bool   // bring the database forward instead of refusing one that is behind
 
+	Product string // what pages call the whole; empty: Domicile
+
 	Log      *slog.Logger
 	Registry *prometheus.Registry // nil: one of its own
 	Now      func() time.Time     // nil: time.Now

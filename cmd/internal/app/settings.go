@@ -45,7 +45,7 @@ func DiscoverySettings(c *config.Discovery, log *slog.Logger) (DiscoveryOptions,
 		},
 	}
 	var err error
-	if o.Common, err = common(c.Listen, c.TLS, c.Metrics, c.Database, c.TrustedProxies, log); err != nil {
+	if o.Common, err = common(c.Listen, c.TLS, c.Metrics, c.Database, c.TrustedProxies, c.Product, log); err != nil {
 		return o, err
 	}
 	if o.InternalCertificate, err = certificate(c.Internal.TLS); err != nil {
@@ -68,11 +68,15 @@ func PortalSettings(c *config.Portal, log *slog.Logger) (PortalOptions, error) {
 		FrontDoorKeys: c.FrontDoor.TicketKeys,
 		ClaimsURL:     c.FrontDoor.InternalURL.String(),
 		Publishing:    c.Keys.Publishing.Ed25519(),
-		BlindKeys:     blindKeys(c.BlindIDKeys),
-		Outbound:      fetch.New(fetch.Options{DangerouslyAllowLoopback: c.Fetch.DangerouslyAllowLoopback, Log: log}),
+		Lifetimes: portal.Lifetimes{
+			Idle: c.Sessions.Idle, Absolute: c.Sessions.Absolute,
+			KeptIdle: min(portal.KeptIdle, c.Sessions.Keep), KeptAbsolute: c.Sessions.Keep,
+		},
+		BlindKeys: blindKeys(c.BlindIDKeys),
+		Outbound:  fetch.New(fetch.Options{DangerouslyAllowLoopback: c.Fetch.DangerouslyAllowLoopback, Log: log}),
 	}
 	var err error
-	if o.Common, err = common(c.Listen, c.TLS, c.Metrics, c.Database, c.TrustedProxies, log); err != nil {
+	if o.Common, err = common(c.Listen, c.TLS, c.Metrics, c.Database, c.TrustedProxies, c.Product, log); err != nil {
 		return o, err
 	}
 	for _, text := range c.Keys.Tickets {
@@ -87,14 +91,21 @@ func PortalSettings(c *config.Portal, log *slog.Logger) (PortalOptions, error) {
 		return o, fmt.Errorf("mail.from: %w", err)
 	}
 	o.MailFrom = *from
+	if c.Mail.ReplyTo != "" {
+		replyTo, err := mail.ParseAddress(c.Mail.ReplyTo)
+		if err != nil {
+			return o, fmt.Errorf("mail.reply_to: %w", err)
+		}
+		o.MailReplyTo = *replyTo
+	}
 	if o.Mail, err = smtp(c.Mail.SMTP); err != nil {
 		return o, err
 	}
 	return o, nil
 }
 
-func common(listen string, t *config.TLS, m config.Metrics, database config.Secret, proxies []netip.Prefix, log *slog.Logger) (Common, error) {
-	c := Common{Listen: listen, Private: m.Listen, Database: database.Reveal(), TrustedProxies: proxies, Log: log, Drain: drain}
+func common(listen string, t *config.TLS, m config.Metrics, database config.Secret, proxies []netip.Prefix, product config.Product, log *slog.Logger) (Common, error) {
+	c := Common{Listen: listen, Private: m.Listen, Database: database.Reveal(), TrustedProxies: proxies, Product: product.Name, Log: log, Drain: drain}
 	var err error
 	c.Certificate, err = certificate(t)
 	return c, err
