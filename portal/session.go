@@ -32,7 +32,8 @@ type Lifetimes struct {
 	KeptIdle, KeptAbsolute time.Duration // with "keep me signed in"
 }
 
-func (l Lifetimes) of(kept bool) (idle, absolute time.Duration) {
+// Of is how long a session lives without use, and at most.
+func (l Lifetimes) Of(kept bool) (idle, absolute time.Duration) {
 	if kept {
 		return cmp.Or(l.KeptIdle, KeptIdle), cmp.Or(l.KeptAbsolute, KeptAbsolute)
 	}
@@ -45,7 +46,7 @@ func NewSession(s Session, now, cap time.Time) Session { return Lifetimes{}.NewS
 // NewSession sets the limits of a session that starts at now. cap is the IdP's
 // own end of the session (SAML SessionNotOnOrAfter); zero: none given.
 func (l Lifetimes) NewSession(s Session, now, cap time.Time) Session {
-	idle, absolute := l.of(s.Kept)
+	idle, absolute := l.Of(s.Kept)
 	s.Started, s.Seen = now, now
 	s.Absolute = now.Add(absolute)
 	if !cap.IsZero() && cap.Before(s.Absolute) {
@@ -77,7 +78,7 @@ func (l Lifetimes) Touch(s Session, now time.Time) (Session, bool) {
 	if now.Sub(s.Seen) < min(SeenEvery, s.Idle.Sub(s.Seen)/2) {
 		return s, false
 	}
-	idle, _ := l.of(s.Kept)
+	idle, _ := l.Of(s.Kept)
 	s.Seen = now
 	s.Idle = earlier(now.Add(idle), s.Absolute)
 	return s, true

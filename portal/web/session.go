@@ -26,11 +26,9 @@ func (s *Site) home(v *visit) error {
 		Name: a.GivenName, FullName: strings.TrimSpace(a.GivenName + " " + a.FamilyName), Address: a.Primary.Clear(),
 		Jurisdiction: s.Jurisdiction, Region: s.RegionName,
 		Method: method, Ends: momentOf(sess.Absolute),
-		Idle: "Earlier if you do not use it for an hour",
 	}
-	if sess.Kept {
-		p.Idle = "Earlier if you do not use it for 14 days"
-	}
+	idle, _ := s.Store.Lifetimes.Of(sess.Kept)
+	p.Idle = "Earlier if you do not use it for " + span(idle)
 	if s.remembers() {
 		p.Remember = "/remember"
 	}
