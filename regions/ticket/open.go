@@ -2,9 +2,11 @@ package ticket
 
 import (
 	"bytes"
+	"crypto/cipher"
 	"crypto/ed25519"
 	"crypto/hpke"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,47 +43,65 @@ type Opener struct {
 // [ErrRefused]. A ticket that opens may still have been used: the caller's
 // unique index decides that.
 func (o *Opener) Open(sealed, portal string) (Ticket, error) {
-	refuse := func(code, detail string) (Ticket, error) {
-		return Ticket{}, &Refusal{code, detail}
-	}
 	// The decoder skips line breaks; they are no part of a ticket.
 	if len(sealed) > base64.RawURLEncoding.EncodedLen(maxSealed) || strings.ContainsAny(sealed, "\r\n") {
-		return refuse("malformed", "too long, or not base64url")
+		return Ticket{}, &Refusal{"malformed", "too long, or not base64url"}
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(sealed)
 	if err != nil {
-		return refuse("malformed", "not base64url")
+		return Ticket{}, &Refusal{"malformed", "not base64url"}
 	}
-	if len(raw) > 0 && raw[0] == versionMany {
-		return o.openMany(raw, portal)
+	if len(raw) < headSize+nonceSize+block+tagSize || raw[0] != version {
+		return Ticket{}, &Refusal{"malformed", "too short, or of another version"}
 	}
-	if len(raw) < 1+idSize+encSize+block+tagSize || raw[0] != version {
-		return refuse("malformed", "too short, or of another version")
+	head, box := raw[:headSize], raw[headSize:]
+	aead, err := o.accept(head, info(o.Region, portal))
+	if err != nil {
+		return Ticket{}, err
 	}
-	head, enc, box := raw[:1+idSize], raw[1+idSize:1+idSize+encSize], raw[1+idSize+encSize:]
-
-	key, ok := o.key(head[1:])
+	plain, err := aead.Open(nil, nil, box, head)
+	if err != nil {
+		return Ticket{}, &Refusal{"sealed_otherwise", "altered, or of another channel"}
+	}
+	body, ok := unpad(plain)
 	if !ok {
-		return refuse("unknown_key", fmt.Sprintf("sealed to key %x, which is not ours", head[1:]))
+		return Ticket{}, &Refusal{"malformed", "padding"}
 	}
-	info := info(o.Region, portal)
+	t, err := o.read(body, portal)
+	if err != nil {
+		return Ticket{}, err
+	}
+	if last := head[1+idSize+encSize:][:lastSize]; t.Issued.Unix() > int64(binary.BigEndian.Uint64(last)) {
+		return Ticket{}, &Refusal{"forged", "issued after its channel had ended"}
+	}
+	return t, nil
+}
+
+// accept opens the channel that a head stands for. The signature comes first: it
+// costs less than the key exchange, and strangers fail it.
+func (o *Opener) accept(head, info []byte) (cipher.AEAD, error) {
+	id, enc := head[1:][:idSize], head[1+idSize:][:encSize]
+	text, signature := head[:headSize-ed25519.SignatureSize], head[headSize-ed25519.SignatureSize:]
+	key, ok := o.key(id)
+	if !ok {
+		return nil, &Refusal{"unknown_key", fmt.Sprintf("sealed to key %x, which is not ours", id)}
+	}
+	if !o.signed(signedText(text, info), signature) {
+		return nil, &Refusal{"forged", "not signed by the front door for this region, portal and purpose"}
+	}
 	recipient, err := hpke.NewRecipient(enc, key.private, hpke.HKDFSHA256(), hpke.AES256GCM(), info)
 	if err != nil {
-		return refuse("sealed_otherwise", "the encapsulated key does not open")
+		return nil, &Refusal{"sealed_otherwise", "the encapsulated key does not open"}
 	}
-	plain, err := recipient.Open(head, box)
+	secret, err := recipient.Export(exported, 32)
 	if err != nil {
-		return refuse("sealed_otherwise", "altered, or for another region, portal or purpose")
+		return nil, &Refusal{"sealed_otherwise", "no secret can be exported"}
 	}
-	text, ok := unpad(plain)
-	if !ok || len(text) < ed25519.SignatureSize {
-		return refuse("malformed", "padding")
+	aead, err := channelAEAD(secret)
+	if err != nil {
+		return nil, &Refusal{"sealed_otherwise", "no cipher"}
 	}
-	signature, body := text[:ed25519.SignatureSize], text[ed25519.SignatureSize:]
-	if !o.signed(signedText(head, info, body), signature) {
-		return refuse("forged", "not signed by the front door")
-	}
-	return o.read(body, portal)
+	return aead, nil
 }
 
 // read decodes the payload of a ticket that opened and judges its times.

@@ -17,35 +17,17 @@ import (
 	"github.com/domicile-sso/domicile/regions"
 )
 
-// A ticket of the second form is sealed over a channel. Encapsulating a key and
-// signing cost a hundred times what the rest of a lookup does, so the front door
-// does both once for a portal and a few seconds:
-//
-//	version ‖ key ID ‖ enc ‖ last ‖ signature over all of it and the info
-//
-// and then seals each ticket with AES-256-GCM under the secret that HPKE exports
-// (RFC 9180 section 5.3), with that head as additional data. Only who signed the
-// encapsulated key knows the secret, besides the region it was made for; so the
-// signature vouches for every ticket of the channel, and for no ticket that says
-// it was issued after last.
 const (
-	versionMany = 2
-	lastSize    = 8
-	nonceSize   = 12
-	headMany    = 1 + idSize + encSize + lastSize + ed25519.SignatureSize
-
 	// A channel serves this long and for this many tickets; random nonces of
 	// 96 bits would do for far more.
 	channelLife = 10 * time.Second
 	channelUses = 1 << 20
 
 	maxChannels = 10_000
-	exported    = "domicile-ticket-channel"
 )
 
-// A Sealer seals tickets as [Seal] does, and for less: what does not depend on
-// the person is done once in a while for each portal. It is safe for use by
-// several goroutines.
+// A Sealer seals tickets. What does not depend on the person is done once in a
+// while for each portal. It is safe for use by several goroutines.
 type Sealer struct {
 	frontDoor ed25519.PrivateKey
 	now       func() time.Time
@@ -74,8 +56,9 @@ func NewSealer(frontDoor ed25519.PrivateKey, now func() time.Time) (*Sealer, err
 	return &Sealer{frontDoor: frontDoor, now: now, channels: make(map[channelName]*channel)}, nil
 }
 
-// Seal makes the text of t for the region to, as the function Seal does. The
-// ticket is issued now, whatever it says.
+// Seal makes the text of t for the region to. The ticket is issued now, whatever
+// it says; an empty ID is made up, a zero Expires is [Life] from now, an empty
+// Region is to's. The text is base64url and fits a URL.
 func (s *Sealer) Seal(to regions.Record, t Ticket) (string, error) {
 	if t.Region != "" && t.Region != to.Region {
 		return "", fmt.Errorf("seal ticket: it is for region %s, not %s", t.Region, to.Region)
@@ -98,16 +81,26 @@ func (s *Sealer) Seal(to regions.Record, t Ticket) (string, error) {
 		return "", fmt.Errorf("seal ticket: %w", err)
 	}
 	plain := pad(body)
-	if len(plain) > maxPayload-block { // leave what the first form's signature takes
+	if len(plain) > maxPayload {
 		return "", errors.New("seal ticket: the payload is too long")
 	}
 	c, err := s.channel(to, t.Portal, now)
 	if err != nil {
 		return "", fmt.Errorf("seal ticket: %w", err)
 	}
-	out := make([]byte, headMany, headMany+nonceSize+len(plain)+tagSize)
-	copy(out, c.head)
-	return base64.RawURLEncoding.EncodeToString(c.aead.Seal(out, nil, plain, c.head)), nil
+	return c.seal(plain), nil
+}
+
+// Seal seals one ticket over a channel of its own. It is issued when it says.
+func Seal(to regions.Record, frontDoor ed25519.PrivateKey, t Ticket) (string, error) {
+	if t.Issued.IsZero() {
+		return "", errors.New("seal ticket: it does not say when it is issued")
+	}
+	s, err := NewSealer(frontDoor, func() time.Time { return t.Issued })
+	if err != nil {
+		return "", err
+	}
+	return s.Seal(to, t)
 }
 
 // channel returns the open channel to a portal, or opens one. Opening is slow
@@ -127,7 +120,7 @@ func (s *Sealer) channel(to regions.Record, portal string, now time.Time) (*chan
 	c.uses++
 	s.mu.Unlock()
 
-	c.opening.Do(func() { c.err = c.open(s.frontDoor, to, portal) })
+	c.opening.Do(func() { c.err = c.open(s.frontDoor, to, info(to.Region, portal)) })
 	if c.err != nil {
 		s.mu.Lock()
 		if s.channels[name] == c {
@@ -138,13 +131,13 @@ func (s *Sealer) channel(to regions.Record, portal string, now time.Time) (*chan
 	return c, c.err
 }
 
-func (c *channel) open(frontDoor ed25519.PrivateKey, to regions.Record, portal string) error {
+// open encapsulates a key to the region and signs it.
+func (c *channel) open(frontDoor ed25519.PrivateKey, to regions.Record, info []byte) error {
 	public := to.TicketKeys[0].Public
 	key, err := hpke.MLKEM768X25519().NewPublicKey(public)
 	if err != nil {
 		return fmt.Errorf("ticket key of region %s: %w", to.Region, err)
 	}
-	info := infoMany(to.Region, portal)
 	enc, sender, err := hpke.NewSender(key, hpke.HKDFSHA256(), hpke.AES256GCM(), info)
 	if err != nil {
 		return err
@@ -156,11 +149,17 @@ func (c *channel) open(frontDoor ed25519.PrivateKey, to regions.Record, portal s
 	if c.aead, err = channelAEAD(secret); err != nil {
 		return err
 	}
-	head := append([]byte{versionMany}, keyID(public)...)
+	head := append([]byte{version}, keyID(public)...)
 	head = append(head, enc...)
 	head = binary.BigEndian.AppendUint64(head, uint64(c.last.Unix()))
-	c.head = append(head, ed25519.Sign(frontDoor, signedMany(head, info))...)
+	c.head = append(head, ed25519.Sign(frontDoor, signedText(head, info))...)
 	return nil
+}
+
+func (c *channel) seal(plain []byte) string {
+	out := make([]byte, headSize, headSize+nonceSize+len(plain)+tagSize)
+	copy(out, c.head)
+	return base64.RawURLEncoding.EncodeToString(c.aead.Seal(out, nil, plain, c.head))
 }
 
 func channelAEAD(secret []byte) (cipher.AEAD, error) {
@@ -169,64 +168,4 @@ func channelAEAD(secret []byte) (cipher.AEAD, error) {
 		return nil, err
 	}
 	return cipher.NewGCMWithRandomNonce(block)
-}
-
-// infoMany is info with a label of its own: what HPKE derives for one form is
-// of no use for the other.
-func infoMany(region, portal string) []byte {
-	return append([]byte("channel\x00"), info(region, portal)...)
-}
-
-// signedMany is what the front door signs of a channel.
-func signedMany(head, info []byte) []byte {
-	b := append([]byte("domicile-ticket-channel-signature\x00"), head...)
-	b = binary.BigEndian.AppendUint32(b, uint32(len(info)))
-	return append(b, info...)
-}
-
-// openMany opens a ticket of the second form. The signature comes first: it
-// costs less than the key exchange, and strangers fail it.
-func (o *Opener) openMany(raw []byte, portal string) (Ticket, error) {
-	if len(raw) < headMany+nonceSize+block+tagSize {
-		return Ticket{}, &Refusal{"malformed", "too short"}
-	}
-	id, enc := raw[1:1+idSize], raw[1+idSize:1+idSize+encSize]
-	signed := headMany - ed25519.SignatureSize
-	head, box := raw[:headMany], raw[headMany:]
-	key, ok := o.key(id)
-	if !ok {
-		return Ticket{}, &Refusal{"unknown_key", fmt.Sprintf("sealed to key %x, which is not ours", id)}
-	}
-	info := infoMany(o.Region, portal)
-	if !o.signed(signedMany(head[:signed], info), head[signed:]) {
-		return Ticket{}, &Refusal{"forged", "not signed by the front door for this region and portal"}
-	}
-	recipient, err := hpke.NewRecipient(enc, key.private, hpke.HKDFSHA256(), hpke.AES256GCM(), info)
-	if err != nil {
-		return Ticket{}, &Refusal{"sealed_otherwise", "the encapsulated key does not open"}
-	}
-	secret, err := recipient.Export(exported, 32)
-	if err != nil {
-		return Ticket{}, &Refusal{"sealed_otherwise", "no secret can be exported"}
-	}
-	aead, err := channelAEAD(secret)
-	if err != nil {
-		return Ticket{}, &Refusal{"sealed_otherwise", "no cipher"}
-	}
-	plain, err := aead.Open(nil, nil, box, head)
-	if err != nil {
-		return Ticket{}, &Refusal{"sealed_otherwise", "altered"}
-	}
-	body, ok := unpad(plain)
-	if !ok {
-		return Ticket{}, &Refusal{"malformed", "padding"}
-	}
-	t, err := o.read(body, portal)
-	if err != nil {
-		return Ticket{}, err
-	}
-	if last := int64(binary.BigEndian.Uint64(head[signed-lastSize : signed])); t.Issued.Unix() > last {
-		return Ticket{}, &Refusal{"forged", "issued after its channel had ended"}
-	}
-	return t, nil
 }

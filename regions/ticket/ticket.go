@@ -5,8 +5,8 @@
 // one place that may learn it. Between the two lie the browser's history,
 // proxies and logs. So the address travels sealed with HPKE (RFC 9180,
 // X25519+ML-KEM-768 hybrid, HKDF-SHA256, AES-256-GCM) to a key that only the
-// region holds, bound to the region, the portal and the purpose, and signed
-// inside by the front door.
+// region holds, bound to the region, the portal and the purpose, under the front
+// door's signature.
 //
 // A ticket is a hint. It fills in an address and picks a connection; whoever
 // forges one gains a filled-in form. It lives for a minute and is used once,
@@ -15,33 +15,44 @@ package ticket
 
 import (
 	"crypto/ed25519"
-	"crypto/hpke"
-	"crypto/rand"
-	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
-
-	"github.com/domicile-sso/domicile/regions"
 )
 
 // Life is how long a ticket lives.
 const Life = time.Minute
 
+// The wire form of a ticket. A ticket is sealed over a channel, because
+// encapsulating a key and signing cost a hundred times what the rest of a lookup
+// does; the front door does both once for a portal and a few seconds:
+//
+//	head   = version ‖ key ID ‖ enc ‖ last ‖ signature over all of it and the info
+//	ticket = base64url(head ‖ nonce ‖ box)
+//
+// The box is the padded payload under AES-256-GCM with the secret that HPKE
+// exports (RFC 9180 section 5.3) and the head as additional data. Only who signed
+// the encapsulated key knows that secret, besides the region it was made for; so
+// the signature vouches for every ticket of the channel, and for none that says
+// it was issued after last.
 const (
 	version = 1
 	purpose = "sign-in"
 
-	idSize  = 8 // of a key ID in the header
-	encSize = 1120
-	tagSize = 16
-	block   = 512 // payloads are padded to a multiple, so that length says nothing of the address
+	idSize    = 8 // of a key ID
+	encSize   = 1120
+	lastSize  = 8 // Unix seconds
+	nonceSize = 12
+	tagSize   = 16
+	headSize  = 1 + idSize + encSize + lastSize + ed25519.SignatureSize
 
-	maxPayload = 4 * block
-	maxSealed  = 1 + idSize + encSize + maxPayload + tagSize
+	block      = 512 // payloads are padded to a multiple, so that length says nothing of the address
+	maxPayload = 3 * block
+	maxSealed  = headSize + nonceSize + maxPayload + tagSize
+
+	exported = "domicile-ticket-channel" // HPKE's exporter context
 )
 
 // A Ticket is the front door's hint to one portal of one region.
@@ -79,62 +90,6 @@ type payload struct {
 	Expires    int64  `json:"exp"`
 }
 
-// Seal makes the text of t for the region to, signed by the front door's key.
-// An empty ID is made up, a zero Expires is [Life] after Issued, an empty Region
-// is to's. The text is base64url and fits a URL.
-func Seal(to regions.Record, frontDoor ed25519.PrivateKey, t Ticket) (string, error) {
-	if t.Region != "" && t.Region != to.Region {
-		return "", fmt.Errorf("seal ticket: it is for region %s, not %s", t.Region, to.Region)
-	}
-	if t.Portal == "" || t.Address == "" || t.Issued.IsZero() {
-		return "", errors.New("seal ticket: it lacks a portal, an address or the time of issue")
-	}
-	if len(frontDoor) != ed25519.PrivateKeySize {
-		return "", errors.New("seal ticket: the front door's key is not an Ed25519 private key")
-	}
-	if len(to.TicketKeys) == 0 {
-		return "", fmt.Errorf("seal ticket: region %s has no ticket key", to.Region)
-	}
-	if t.ID == "" {
-		t.ID = rand.Text()
-	}
-	if t.Expires.IsZero() {
-		t.Expires = t.Issued.Add(Life)
-	}
-	body, err := json.Marshal(payload{t.ID, t.Address, t.Connection, t.Issued.Unix(), t.Expires.Unix()})
-	if err != nil {
-		return "", fmt.Errorf("seal ticket: %w", err)
-	}
-
-	public := to.TicketKeys[0].Public
-	head := header(public)
-	info := info(to.Region, t.Portal)
-	plain := pad(append(ed25519.Sign(frontDoor, signedText(head, info, body)), body...))
-	if len(plain) > maxPayload {
-		return "", errors.New("seal ticket: the payload is too long")
-	}
-	key, err := hpke.MLKEM768X25519().NewPublicKey(public)
-	if err != nil {
-		return "", fmt.Errorf("seal ticket: ticket key of region %s: %w", to.Region, err)
-	}
-	enc, sender, err := hpke.NewSender(key, hpke.HKDFSHA256(), hpke.AES256GCM(), info)
-	if err != nil {
-		return "", fmt.Errorf("seal ticket: %w", err)
-	}
-	box, err := sender.Seal(head, plain)
-	if err != nil {
-		return "", fmt.Errorf("seal ticket: %w", err)
-	}
-	out := append(append(head, enc...), box...)
-	return base64.RawURLEncoding.EncodeToString(out), nil
-}
-
-// header is what stands in clear in front of a sealed ticket, and is bound to it
-// as additional data: the version and which key opens it.
-func header(public []byte) []byte {
-	return append([]byte{version}, keyID(public)...)
-}
-
 // info is HPKE's info: a ticket opened for another region, portal or purpose
 // does not decrypt. Each part has its length in front, so that no two lists of
 // parts are the same bytes.
@@ -148,13 +103,13 @@ func info(region, portal string) []byte {
 	return b
 }
 
-// signedText is what the front door signs: the payload and everything around
-// it, so that a region cannot pass a ticket on as one for somebody else.
-func signedText(head, info, body []byte) []byte {
+// signedText is what the front door signs of a channel: the head in front of the
+// signature, and the info, so that a region cannot pass a channel on as one to
+// another region or portal.
+func signedText(head, info []byte) []byte {
 	b := append([]byte("domicile-ticket-signature\x00"), head...)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(info)))
-	b = append(b, info...)
-	return append(b, body...)
+	return append(b, info...)
 }
 
 // pad puts the length in front and zeros behind.
