@@ -56,6 +56,7 @@ type browser struct {
 	t       testing.TB
 	cookies map[string]map[string]*http.Cookie // by host, by name
 	node    string
+	client  string // its address, as the proxy in front tells; empty: loopback
 }
 
 // browser opens a fresh one.
@@ -248,6 +249,9 @@ func (b *browser) dress(req *http.Request, r request, u *url.URL) {
 	req.Header.Set("Sec-Fetch-Site", site)
 	req.Header.Set("Sec-Fetch-Mode", "navigate")
 	req.Header.Set("Sec-Fetch-Dest", "document")
+	if b.client != "" {
+		req.Header.Set("X-Forwarded-For", b.client)
+	}
 	if r.Type != "" {
 		req.Header.Set("Content-Type", r.Type)
 	}

@@ -39,10 +39,10 @@ func TestOIDCMessages(t *testing.T) {
 			asked := requests(idp)
 
 			b, who := w.browser(t), w.IdPs.Person(t, "acme-oidc.example")
-			trip := b.departWith(acme, "acme-oidc", who.Address, "/account")
+			trip := b.depart(acme, "acme-oidc")
 			back := trip.authorise(who)
 			if attack.Code == "" {
-				w.accepted(t, b, acme, b.crossGet(back.String()), who.Address, "/account")
+				w.accepted(t, b, acme, b.crossGet(back.String()), who.Address, "/")
 			} else {
 				w.refused(t, acme, refusal{
 					Status: oidcStatus(attack.Code), Code: attack.Code, Secrets: []string{who.Address, who.Subject, "victim", "eyJ"},

@@ -4,11 +4,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
-	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -190,16 +189,29 @@ var ends = map[string]string{
 	"sessions": "idle", "tokens": "expires", "letters": "expires",
 }
 
-// rows reads a digest of every row, by table. The audit log and the throttle are
-// left out, and so is what comes and goes by itself: the queues of claims and
-// letters, and rows whose time is over.
-func (w *world) rows(t testing.TB, db *sql.DB) map[string][]string {
+// A look is a prepared reading of one table.
+type look struct {
+	table string
+	stmt  *sql.Stmt
+	ends  bool // takes the time
+}
+
+// looks prepares the reading of every table that tells whether something
+// happened. Left out are the audit log and the throttle, and the queues of
+// claims and letters, which empty by themselves.
+func (w *world) looks(t testing.TB, db *sql.DB) []look {
 	t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if known := w.looking[db]; known != nil {
+		return known
+	}
 	ctx := context.Background()
 	names, err := db.QueryContext(ctx, `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name`)
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer func() { _ = names.Close() }()
 	var tables []string
 	for names.Next() {
 		var name string
@@ -210,23 +222,42 @@ func (w *world) rows(t testing.TB, db *sql.DB) map[string][]string {
 			tables = append(tables, name)
 		}
 	}
-	if err := names.Close(); err != nil {
+	if err := names.Err(); err != nil {
 		t.Fatal(err)
 	}
-	all := map[string][]string{}
+	var all []look
 	for _, table := range tables {
-		query, args := "SELECT * FROM "+table, []any(nil)
+		l, query := look{table: table}, "SELECT * FROM "+table
 		if column := ends[table]; column != "" {
-			query, args = query+" WHERE "+column+" > $1", []any{w.Clock.Now().UnixMicro()}
+			l.ends, query = true, query+" WHERE "+column+" > $1"
 		}
-		all[table] = digests(t, db, query, args...)
+		if l.stmt, err = db.PrepareContext(ctx, query); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, l)
+	}
+	w.looking[db] = all
+	return all
+}
+
+// rows reads a digest of every row, by table; rows whose time is over do not
+// count.
+func (w *world) rows(t testing.TB, db *sql.DB) map[string][]string {
+	t.Helper()
+	all := map[string][]string{}
+	for _, l := range w.looks(t, db) {
+		var args []any
+		if l.ends {
+			args = append(args, w.Clock.Now().UnixMicro())
+		}
+		all[l.table] = l.digests(t, args...)
 	}
 	return all
 }
 
-func digests(t testing.TB, db *sql.DB, query string, args ...any) []string {
+func (l look) digests(t testing.TB, args ...any) []string {
 	t.Helper()
-	rows, err := db.QueryContext(context.Background(), query, args...)
+	rows, err := l.stmt.QueryContext(context.Background(), args...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,16 +267,20 @@ func digests(t testing.TB, db *sql.DB, query string, args ...any) []string {
 		t.Fatal(err)
 	}
 	var all []string
+	values, to := make([]sql.RawBytes, len(columns)), make([]any, len(columns))
+	for i := range values {
+		to[i] = &values[i]
+	}
 	for rows.Next() {
-		values, to := make([]any, len(columns)), make([]any, len(columns))
-		for i := range values {
-			to[i] = &values[i]
-		}
 		if err := rows.Scan(to...); err != nil {
 			t.Fatal(err)
 		}
-		sum := sha256.Sum256(fmt.Appendf(nil, "%q", values))
-		all = append(all, hex.EncodeToString(sum[:8]))
+		h := sha256.New()
+		for _, v := range values {
+			h.Write([]byte(strconv.Itoa(len(v)) + ":"))
+			h.Write(v)
+		}
+		all = append(all, string(h.Sum(nil)))
 	}
 	if err := rows.Err(); err != nil {
 		t.Fatal(err)

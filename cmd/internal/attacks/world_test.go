@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	netmail "net/mail"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -61,6 +62,7 @@ type world struct {
 	transport *http.Transport
 	mu        sync.Mutex
 	listeners map[string]string // host → address
+	looking   map[*sql.DB][]look
 	territory []territory
 	outbound  *http.Client
 }
@@ -138,7 +140,7 @@ func start(dir string) (*world, error) {
 	ctx := context.Background()
 	w := &world{
 		Regions: map[string]*region{}, Clock: newClock(), Log: new(logbook), Mailbox: new(mail.Mailbox),
-		Metrics: prometheus.NewRegistry(), dir: dir, listeners: map[string]string{}, secret: random(), transport: new(http.Transport),
+		Metrics: prometheus.NewRegistry(), dir: dir, listeners: map[string]string{}, looking: map[*sql.DB][]look{}, secret: random(), transport: new(http.Transport),
 		blind:     discovery.BlindKeys{{Version: 1, Key: random()}},
 		root:      ed25519.NewKeyFromSeed(random()),
 		tickets:   ed25519.NewKeyFromSeed(random()),
@@ -230,6 +232,7 @@ func (w *world) common(name string) app.Common {
 	return app.Common{
 		Listen: "127.0.0.1:0", Private: "127.0.0.1:0", Migrate: true,
 		Database: "sqlite:" + filepath.Join(w.dir, name+".db"), Log: w.logger(name), Now: w.Clock.Now,
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	}
 }
 
