@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"net/http"
+	"net/url"
 	"testing"
 
 	"github.com/domicile-sso/domicile/config/servertest"
@@ -69,5 +71,34 @@ func TestRealIdentityProviders(t *testing.T) {
 		atNode(b, c.issuer, linus)
 		b.arrived(c.globex, home{linus.Email, "Globex", "US", "Globex sign-in (OpenID Connect)"})
 		b.sees("Welcome, Linus")
+	})
+}
+
+// TestStartedAtTheProvider: where the operator allowed it, a sign-in may begin at
+// SimpleSAMLphp. The person is asked before it takes place, because anybody could
+// have sent this browser there.
+func TestStartedAtTheProvider(t *testing.T) {
+	c := found(t)
+	start := c.saml.URL + "saml2/idp/SSOService.php?" + url.Values{"spentityid": {c.acme + "/saml/acme-saml/metadata"}}.Encode()
+	b := browser(t, true)
+	b.open(start)
+	atPHP(b, c.saml, grace)
+	b.at(c.acme, "/saml/")
+	b.mustNotSay("Yes, sign me in")
+	if b.answer() != http.StatusForbidden {
+		t.Errorf("status %d where it is not allowed, want 403", b.answer())
+	}
+
+	c.eu.do("connection", "add", "saml", "acme-saml", "--portal", "acme", "--metadata", c.saml.MetadataURL, "--name", "Acme sign-in", "--allow-idp-initiated")
+	both(t, func(t *testing.T, scripts bool) {
+		b := browser(t, scripts)
+		b.open(start)
+		atPHP(b, c.saml, grace)
+		b.at(c.acme, "/saml/")
+		b.sees("Is this you?")
+		b.sees(grace.Email)
+		b.look("confirm")
+		b.press("Yes, sign me in")
+		b.arrived(c.acme, home{grace.Email, "Acme Corporation", "EU", "SAML"})
 	})
 }

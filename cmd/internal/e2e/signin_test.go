@@ -94,6 +94,13 @@ func TestOIDC(t *testing.T) {
 		d.atIDP(b, "/globex", "gus@globex.example")
 		b.arrived(d.portal("Globex"), home{"gus@globex.example", "Globex", "US", "OpenID Connect"})
 		b.look("home-oidc")
+		b.press("Sign out")
+		b.sees("may still know you here")
+		b.look("signedout-oidc")
+		b.press("Sign out of my organisation")
+		b.at(d.idp, "/globex")
+		b.open(d.portal("Globex") + "/")
+		b.at(d.portal("Globex"), "/login")
 	})
 }
 
