@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os/signal"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -37,21 +39,24 @@ stays and the next start goes on from there.`,
 				level = slog.LevelInfo
 			}
 			o.Log = serve.Logger("text", level)
+			// A terminal that is closed must not leave a folder behind either.
+			ctx, done := signal.NotifyContext(cmd.Context(), syscall.SIGHUP)
+			defer done()
 			begin := time.Now()
-			d, err := demo.New(cmd.Context(), o)
+			d, err := demo.New(ctx, o)
 			if err != nil {
 				return err
 			}
 			stop := func() error {
-				ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), 5*time.Second)
+				ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 				defer cancel()
 				return d.Stop(ctx)
 			}
-			if err := d.Start(cmd.Context()); err != nil {
+			if err := d.Start(ctx); err != nil {
 				return errors.Join(err, stop())
 			}
 			introduce(cmd.OutOrStdout(), d, o.Data, time.Since(begin))
-			err = d.Wait(cmd.Context())
+			err = d.Wait(ctx)
 			return errors.Join(err, stop())
 		},
 	}

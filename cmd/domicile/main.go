@@ -25,6 +25,7 @@ func main() {
 func run(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends us at once
 	root := rootCommand()
 	root.SetArgs(args)
 	root.SetContext(ctx)

@@ -1,10 +1,7 @@
 package demo
 
 import (
-	"crypto"
-	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -72,24 +69,8 @@ func (k keyring) ticket(name string) (ticket.Key, error) {
 }
 
 func (k keyring) rsa(name string) (*rsa.PrivateKey, error) {
-	key, err := k.pem(name, func() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, 2048) })
-	if err != nil {
-		return nil, err
-	}
-	r, ok := key.(*rsa.PrivateKey)
-	if !ok {
-		return nil, fmt.Errorf("%s: not an RSA key", name)
-	}
-	return r, nil
-}
-
-func (k keyring) ecdsa(name string) (crypto.Signer, error) {
-	return k.pem(name, func() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) })
-}
-
-func (k keyring) pem(name string, generate func() (crypto.Signer, error)) (crypto.Signer, error) {
 	text, err := k.keep(name, func() (string, error) {
-		key, err := generate()
+		key, err := rsa.GenerateKey(rand.Reader, 2048)
 		if err != nil {
 			return "", err
 		}
@@ -107,9 +88,9 @@ func (k keyring) pem(name string, generate func() (crypto.Signer, error)) (crypt
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	signer, ok := key.(crypto.Signer)
+	r, ok := key.(*rsa.PrivateKey)
 	if !ok {
-		return nil, fmt.Errorf("%s: not a signing key", name)
+		return nil, fmt.Errorf("%s: not an RSA key", name)
 	}
-	return signer, nil
+	return r, nil
 }
