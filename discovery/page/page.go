@@ -120,6 +120,7 @@ type envelope struct {
 	Page      any
 	Frame     Frame
 	Error     bool
+	Reference string // of a refusal that is shown in its form
 	Style     string
 	Icon      string
 	FrontDoor string
@@ -137,8 +138,11 @@ func (s *Set) Render(w http.ResponseWriter, r *http.Request, status int, name st
 	if f, ok := data.(interface{ HasProblems() bool }); ok {
 		e.Error = f.HasProblems()
 	}
-	if name == "error" {
-		e.Error = true
+	switch {
+	case name == "error":
+		e.Error = true // and it shows the reference itself
+	case e.Error && status == http.StatusForbidden:
+		e.Reference = Reference(r.Context())
 	}
 	var b bytes.Buffer
 	if err := t.ExecuteTemplate(&b, "base.html", e); err != nil {

@@ -124,7 +124,7 @@ func TestKnownAndUnknownLookAlike(t *testing.T) {
 		wrong := b.submit(a, url.Values{"password": {"no"}})
 		sent := b.post("/password/forgot", url.Values{"email": {who}})
 		text := a.body + wrong.body + sent.body + wrong.Status + sent.Status
-		return strings.NewReplacer(who, "WHO", handle, "HANDLE").Replace(text)
+		return strings.NewReplacer(who, "WHO", handle, "HANDLE", wrong.page.Text(".reference code"), "REFERENCE").Replace(text)
 	}
 	if known, unknown := shape("ian@initech.example"), shape("xyz@initech.example"); known != unknown {
 		t.Errorf("known and unknown differ:\n%s\n%s", known, unknown)
