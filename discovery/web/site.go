@@ -131,6 +131,16 @@ func (s *Site) routes() []route {
 	}
 }
 
+// Routes lists what a site answers, as "METHOD /path", for tests that try every
+// door. GET answers HEAD too.
+func Routes() []string {
+	var lines []string
+	for _, rt := range (*Site)(nil).routes() {
+		lines = append(lines, rt.method+" "+rt.path)
+	}
+	return lines
+}
+
 func (s *Site) newRouter() *mux.Router {
 	// Paths are compared as they were sent: cleaning would redirect, and decoding
 	// would let two programs on the way see two paths.

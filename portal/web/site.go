@@ -136,6 +136,16 @@ func (s *Site) routes() []route {
 	}
 }
 
+// Routes lists what a site answers, as "METHOD /path", for tests that try every
+// door; {connection} stands for the ID of one. GET answers HEAD too.
+func Routes() []string {
+	var lines []string
+	for _, rt := range (*Site)(nil).routes() {
+		lines = append(lines, rt.method+" "+strings.ReplaceAll(rt.path, connection, "{connection}"))
+	}
+	return lines
+}
+
 func (s *Site) newRouter() *mux.Router {
 	// Paths are compared as they were sent: cleaning would redirect, and decoding
 	// would let two programs on the way see two paths.
