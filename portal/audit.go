@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"time"
 )
 
 // A Link is one row of a portal's audit chain: its number, and a hash over the
@@ -46,6 +47,7 @@ type EventFilter struct {
 	Account   string
 	Action    string
 	Reference string
+	Since     time.Time
 	After     int64 // sequence
 	Limit     int   // at most 1000, which is also what 0 means
 	Newest    bool  // newest first

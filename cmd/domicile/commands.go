@@ -4,10 +4,10 @@ import "github.com/spf13/cobra"
 
 // commands is everything the binary can be asked to do.
 func commands() []*cobra.Command {
-	ofRegion := []*cobra.Command{
-		portalCommand(), connectionCommand(), domainCommand(), accountCommand(), publishCommand(),
+	withConfig := []*cobra.Command{
+		portalCommand(), connectionCommand(), domainCommand(), accountCommand(), publishCommand(), auditCommand(),
 	}
-	for _, c := range ofRegion {
+	for _, c := range withConfig {
 		c.PersistentFlags().String("config", "", "configuration file of the region's portals")
 	}
 	return append([]*cobra.Command{
@@ -16,5 +16,5 @@ func commands() []*cobra.Command {
 		checkCommand(),
 		migrateCommand(),
 		regionCommand(),
-	}, ofRegion...)
+	}, withConfig...)
 }

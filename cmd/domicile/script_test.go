@@ -1,15 +1,19 @@
 package main
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/domicile-sso/domicile/config/sqldb"
 )
 
 func TestMain(m *testing.M) {
@@ -26,6 +30,8 @@ func TestScript(t *testing.T) {
 			"until":  until,
 			"expand": expand,
 			"asks":   asks,
+			"visit":  visit,
+			"sql":    onDatabase,
 		},
 	})
 }
@@ -94,6 +100,41 @@ func asks(ts *testscript.TestScript, neg bool, args []string) {
 		case <-tick.C:
 		}
 	}
+}
+
+var anyReference = regexp.MustCompile(`\b[A-Z2-7]{4}-[A-Z2-7]{4}\b`)
+
+// visit PORT HOST PATH asks a portal for a page that refuses, and keeps the
+// reference on it as $REFERENCE.
+func visit(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: visit port host path")
+	}
+	r, err := http.NewRequest(http.MethodGet, "http://127.0.0.1:"+args[0]+args[2], nil)
+	ts.Check(err)
+	r.Host = args[1] + ":" + args[0]
+	res, err := http.DefaultClient.Do(r)
+	ts.Check(err)
+	body, err := io.ReadAll(res.Body)
+	_ = res.Body.Close()
+	ts.Check(err)
+	reference := anyReference.FindString(string(body))
+	if reference == "" {
+		ts.Fatalf("%s: no reference on the page: %s", res.Status, body)
+	}
+	ts.Setenv("REFERENCE", reference)
+}
+
+// sql FILE STATEMENT does to a database what somebody with its password could.
+func onDatabase(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: sql file statement")
+	}
+	db, err := sqldb.Open(context.Background(), "sqlite:"+ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer func() { _ = db.Close() }()
+	_, err = db.Exec(args[1])
+	ts.Check(err)
 }
 
 // expand FILE… replaces $NAME by variables and @FILE@ by what a file holds.

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 
 	"github.com/domicile-sso/domicile/portal"
@@ -29,7 +31,8 @@ func (s *Store) Events(ctx context.Context, portalID string, f portal.EventFilte
 	rows, err := s.db.QueryContext(ctx, `SELECT seq, hash, at, portal, account, action, code, method, target, reference, client
 		FROM audit WHERE portal = $1 AND seq > $2
 		AND ($3 = '' OR account = $3) AND ($4 = '' OR action = $4) AND ($5 = '' OR reference = $5)
-		ORDER BY seq `+order+` LIMIT $6`, portalID, f.After, f.Account, f.Action, f.Reference, f.Limit)
+		AND at >= $6
+		ORDER BY seq `+order+` LIMIT $7`, portalID, f.After, f.Account, f.Action, f.Reference, micros(f.Since), f.Limit)
 	if err != nil {
 		return nil, failed("read audit", err)
 	}
@@ -48,12 +51,16 @@ func (s *Store) Events(ctx context.Context, portalID string, f portal.EventFilte
 }
 
 // CheckAudit recomputes the chain of a portal and returns its last row, to be
-// noted outside the database. portal.ErrChain says where it does not fit.
+// noted outside the database: rows cut off at the end together with the head
+// kept here do not show otherwise. portal.ErrChain says where it does not fit.
 func (s *Store) CheckAudit(ctx context.Context, portalID string) (last portal.Link, err error) {
 	// The head is read first: rows may be appended while we count.
 	var seq int64
 	var hash string
 	err = s.db.QueryRowContext(ctx, `SELECT seq, hash FROM audit_heads WHERE portal = $1`, portalID).Scan(&seq, &hash)
+	if errors.Is(err, sql.ErrNoRows) {
+		return last, fmt.Errorf("its head is missing: %w", portal.ErrChain)
+	}
 	if err != nil {
 		return last, failed("read audit head", err)
 	}
@@ -77,4 +84,20 @@ func (s *Store) CheckAudit(ctx context.Context, portalID string) (last portal.Li
 		return last, fmt.Errorf("cut off after row %d: %w", last.Seq, portal.ErrChain)
 	}
 	return last, nil
+}
+
+// AuditHas reports with portal.ErrChain that the chain does not lead to a head
+// that was noted earlier. CheckAudit says whether the rows before it are true.
+func (s *Store) AuditHas(ctx context.Context, portalID string, seq int64, hash string) error {
+	if seq == 0 {
+		return nil
+	}
+	links, err := s.Events(ctx, portalID, portal.EventFilter{After: seq - 1, Limit: 1})
+	if err != nil {
+		return err
+	}
+	if len(links) == 0 || links[0].Seq != seq || links[0].Hash != hash {
+		return fmt.Errorf("row %d is not the one that was noted: %w", seq, portal.ErrChain)
+	}
+	return nil
 }

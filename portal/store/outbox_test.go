@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -264,6 +265,39 @@ func TestAuditChain(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An operator narrows the log down, and compares it with a head noted earlier.
+func TestEvents(t *testing.T) {
+	each(t, func(t *testing.T, x *fixture) {
+		x.account("ian@cloud.example")
+		noted, err := x.CheckAudit(x.ctx, "acme")
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.clock.add(time.Hour)
+		x.mustSignIn("one", "ian@cloud.example", good)
+		all, err := x.Events(x.ctx, "acme", portal.EventFilter{})
+		if err != nil || len(all) <= int(noted.Seq) {
+			t.Fatalf("%d rows, %v", len(all), err)
+		}
+		late, err := x.Events(x.ctx, "acme", portal.EventFilter{Since: x.clock.now()})
+		if err != nil || len(late) != len(all)-int(noted.Seq) || late[0].Seq != noted.Seq+1 {
+			t.Errorf("since the sign-in: %+v, %v", late, err)
+		}
+		newest, err := x.Events(x.ctx, "acme", portal.EventFilter{Newest: true, Limit: 1})
+		if err != nil || len(newest) != 1 || newest[0].Seq != int64(len(all)) {
+			t.Errorf("newest: %+v, %v", newest, err)
+		}
+		if err := x.AuditHas(x.ctx, "acme", noted.Seq, noted.Hash); err != nil {
+			t.Errorf("the noted head: %v", err)
+		}
+		for _, other := range []portal.Link{{Seq: noted.Seq, Hash: all[0].Hash + "0"}, {Seq: int64(len(all)) + 1, Hash: noted.Hash}} {
+			if err := x.AuditHas(x.ctx, "acme", other.Seq, other.Hash); !errors.Is(err, portal.ErrChain) {
+				t.Errorf("another head: %v", err)
+			}
+		}
+	})
 }
 
 // LOG-04: what cannot be audited does not happen.
