@@ -20,6 +20,8 @@ import (
 	"runtime/pprof"
 	"strings"
 	"time"
+
+	"github.com/domicile-sso/domicile/cmd/internal/serve"
 )
 
 // A bench is what all measurements share.
@@ -62,6 +64,7 @@ func measure(ctx context.Context, quick bool, what []string) (err error) {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
+	serve.Tune() // as the servers do
 	b := &bench{dir: dir, round: time.Second, rounds: 5, clients: 8, large: 1_000_000}
 	if quick {
 		b.round, b.rounds, b.large = 200*time.Millisecond, 3, 100_000

@@ -111,6 +111,7 @@ type role interface {
 // keep serves until ctx ends, which a signal does, or a listener fails. On
 // SIGHUP it calls reload, and goes on with what it had when that fails.
 func keep(ctx context.Context, r role, log *slog.Logger, reload func() error) error {
+	serve.Tune()
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)

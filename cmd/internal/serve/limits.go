@@ -1,7 +1,6 @@
 package serve
 
 import (
-	"context"
 	"errors"
 	"mime"
 	"net/http"
@@ -10,7 +9,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/domicile-sso/domicile/discovery"
-	"github.com/domicile-sso/domicile/discovery/page"
 )
 
 const (
@@ -46,10 +44,8 @@ func (o Options) limits(h http.Handler) http.Handler {
 			// have believed that. Nothing more is read from this connection.
 			w.Header().Set("Connection", "close")
 		}
-		ctx, cancel := context.WithTimeout(page.WithClient(r.Context(), o.client(r)), o.Timeout)
-		defer cancel()
 		r.Body = http.MaxBytesReader(w, r.Body, o.bodyLimit(r))
-		h.ServeHTTP(w, r.WithContext(ctx))
+		h.ServeHTTP(w, r)
 	})
 }
 

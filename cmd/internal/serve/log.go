@@ -62,7 +62,7 @@ func method(r *http.Request) string {
 // path as typed, no header and no address of a client: put together with the
 // audit log of a region it would otherwise say who was where.
 func (o Options) logged(h http.Handler) http.Handler {
-	m := newMetrics(o.Metrics, o.Site)
+	m, log := newMetrics(o.Metrics, o.Site), o.Log.With("site", o.Site)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		rec := &recorder{ResponseWriter: w}
@@ -77,8 +77,7 @@ func (o Options) logged(h http.Handler) http.Handler {
 			took := time.Since(start)
 			m.requests.WithLabelValues(method, route, strconv.Itoa(status)).Inc()
 			m.seconds.WithLabelValues(route).Observe(took.Seconds())
-			o.Log.LogAttrs(r.Context(), level(route), "request",
-				slog.String("site", o.Site),
+			log.LogAttrs(r.Context(), level(route), "request",
 				slog.String("method", method),
 				slog.String("route", route),
 				slog.Int("status", status),

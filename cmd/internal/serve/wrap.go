@@ -4,9 +4,9 @@
 //
 // The chain stands outside the router, because a router's own middleware does
 // not run on its 404, its 405 and its redirects. In order: the request gets a
-// reference, its access log line and a net under panics; every answer gets the
-// security headers; malformed, oversized and ambiguous requests are refused; the
-// client's address is worked out; requests forged by another site are refused.
+// reference, the address of its client and an end, then its access log line and a
+// net under panics; every answer gets the security headers; what is malformed,
+// oversized or ambiguous is refused; and so is what another site forged.
 package serve
 
 import (
@@ -72,16 +72,20 @@ func Wrap(h http.Handler, o Options) http.Handler {
 	h = o.headers(h)
 	h = o.recovered(h)
 	h = o.logged(h)
-	return referenced(h)
+	return o.introduced(h)
 }
 
-// referenced gives the request the short word by which a person and an operator
-// speak about it. One that came from outside is ignored: it could be anything.
-func referenced(h http.Handler) http.Handler {
+// introduced gives the request what all others look at: the short word by which
+// a person and an operator speak about it, whose it is, and an end. A reference
+// that came from outside is ignored: it could be anything.
+func (o Options) introduced(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ref := page.NewReference()
 		w.Header().Set("X-Request-Id", ref)
-		h.ServeHTTP(w, r.WithContext(page.WithReference(r.Context(), ref)))
+		ctx, cancel := context.WithTimeout(r.Context(), o.Timeout)
+		defer cancel()
+		ctx = page.WithClient(page.WithReference(ctx, ref), o.client(r))
+		h.ServeHTTP(w, r.WithContext(ctx))
 	})
 }
 
