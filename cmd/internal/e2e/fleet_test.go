@@ -11,11 +11,11 @@ import (
 )
 
 const (
-	ada = "ada@acme.example"
-	gus = "gus@globex.example"
-	ian = "ian@initech.example"
-	uma = "uma@umbrella.example"
-	max = "max@consult.example"
+	ada        = "ada@acme.example"
+	gus        = "gus@globex.example"
+	ian        = "ian@initech.example"
+	uma        = "uma@umbrella.example"
+	consultant = "max@consult.example"
 
 	atTheirs = "their-own-Password-1" // at the identity providers
 )

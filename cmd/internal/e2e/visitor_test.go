@@ -27,6 +27,7 @@ type visitor struct {
 	status int
 	header http.Header
 	text   string // of the answer, as sent
+	before func() // goes back to the page before this one
 
 	trail   []step
 	secrets []string // what only this browser may know: cookies, tickets, codes
@@ -83,6 +84,8 @@ func (v *visitor) request(method, to string, form url.Values) *http.Request {
 // arrive sends r, from a page of that origin, and follows redirects.
 func (v *visitor) arrive(r *http.Request, from string) {
 	v.t.Helper()
+	page, at := v.page, v.url
+	v.before = func() { v.page, v.url = page, at }
 	for range 12 {
 		if err := v.exchange(r, from); err != nil {
 			v.t.Fatal(err)
@@ -154,6 +157,12 @@ func (v *visitor) dress(r *http.Request, from string) {
 			r.AddCookie(&http.Cookie{Name: c.Name, Value: c.Value})
 		}
 	}
+}
+
+// back shows the page before once more, as it was.
+func (v *visitor) back() *visitor {
+	v.before()
+	return v
 }
 
 func origin(u *url.URL) string { return u.Scheme + "://" + u.Host }
@@ -255,7 +264,7 @@ func (v *visitor) home(site, address, jurisdiction string) *visitor {
 	if got := v.page.Text("#address"); got != address {
 		v.t.Errorf("signed in as %q, want %q", got, address)
 	}
-	if got := v.page.Text("#jurisdiction"); !strings.HasPrefix(got, jurisdiction+" ") {
+	if got, _, _ := strings.Cut(v.page.Text("#jurisdiction"), " "); got != jurisdiction {
 		v.t.Errorf("data kept in %q, want %q", got, jurisdiction)
 	}
 	return v
