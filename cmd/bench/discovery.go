@@ -24,7 +24,6 @@ import (
 )
 
 const (
-	small   = 10_000
 	portals = 100
 	warm    = 1000 // addresses that are asked for again and again
 )
@@ -66,7 +65,7 @@ func (b *bench) discovery(ctx context.Context) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "directory\tquestion\tper second\tbare\tratio\tCPU\tbare\tratio\tp50\tbare\tp99\tbare\t")
 	rates := map[string][2]float64{}
-	for i, entries := range []int{small, b.large} {
+	for i, entries := range []int{b.small, b.large} {
 		f, err := b.front(ctx, entries)
 		if err != nil {
 			return err
@@ -89,8 +88,8 @@ func (b *bench) discovery(ctx context.Context) error {
 		}
 	}
 	_ = w.Flush()
-	fmt.Printf("\nGrowth of processor time from %d to %d entries, beside the bare handler’s (1.00: none)\n\n", small, b.large)
-	for _, q := range questions(small) {
+	fmt.Printf("\nGrowth of processor time from %d to %d entries, beside the bare handler’s (1.00: none)\n\n", b.small, b.large)
+	for _, q := range questions(b.small) {
 		fmt.Fprintf(w, "%s\t%.2f\t\n", q.name, rates[q.name][1]/rates[q.name][0])
 	}
 	_ = w.Flush()

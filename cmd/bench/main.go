@@ -30,7 +30,8 @@ type bench struct {
 	round   time.Duration // of one turn
 	rounds  int           // turns of each side
 	clients int           // connections at once
-	large   int           // entries of the large directory
+	small   int           // entries of the small directory
+	large   int           // and of the large one
 }
 
 func main() {
@@ -65,7 +66,7 @@ func measure(ctx context.Context, quick bool, what []string) (err error) {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	serve.Tune() // as the servers do
-	b := &bench{dir: dir, round: time.Second, rounds: 5, clients: 8, large: 1_000_000}
+	b := &bench{dir: dir, round: time.Second, rounds: 5, clients: 8, small: 10_000, large: 1_000_000}
 	if quick {
 		b.round, b.rounds, b.large = 200*time.Millisecond, 3, 100_000
 	}
