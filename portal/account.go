@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"errors"
 	"strings"
 	"unicode"
 
@@ -93,6 +94,18 @@ func (a Arrival) Decide() (Verdict, error) {
 		return Verdict{}, refused("subject_changed")
 	}
 	return Verdict{Account: a.Holder, Link: true, Wipe: !a.HolderProven}, nil
+}
+
+// Alarming is the code of a refusal that says more about the IdP than about the
+// person, or "": it has spoken for a domain that is not its own, by mistake or
+// because somebody else holds its key. The audit log gets a row of its own for
+// that, which an operator can wait for.
+func Alarming(err error) string {
+	var e *discovery.Error
+	if errors.As(err, &e) && (e.Code == "domain_not_proven" || e.Code == "domain_other_connection") {
+		return e.Code
+	}
+	return ""
 }
 
 func refused(code string) error {

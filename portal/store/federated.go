@@ -63,6 +63,11 @@ func (s *Store) SignInFederated(ctx context.Context, portalID string, v portal.V
 		}
 		verdict, err := arrival.Decide()
 		if err != nil {
+			if code := portal.Alarming(err); code != "" {
+				alert := no
+				alert.Action, alert.Code = "security.alert", code
+				u.audit(alert)
+			}
 			return u.refuseKnown(no, err)
 		}
 		a, err := u.apply(ctx, arrival, verdict)
