@@ -66,6 +66,7 @@ type idps struct {
 	SAML   map[string]*idptest.SAMLIdP      // by connection
 	OIDC   map[string]*idptest.OIDCProvider // by connection
 
+	calls  atomic.Int64 // requests of anybody, to any of them
 	people atomic.Int64 // met so far
 	crowd  atomic.Int64 // of them, at OpenID providers
 }
@@ -92,7 +93,10 @@ const crowd = 400
 func startIdPs(now func() time.Time) *idps {
 	i := &idps{SAML: map[string]*idptest.SAMLIdP{}, OIDC: map[string]*idptest.OIDCProvider{}}
 	mux := http.NewServeMux()
-	i.server = httptest.NewServer(mux)
+	i.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		i.calls.Add(1)
+		mux.ServeHTTP(w, r)
+	}))
 	for name, key := range rsaKeys() {
 		at := i.server.URL + "/" + name
 		if name != "acme-oidc" && name != "beta-oidc" {
@@ -224,8 +228,9 @@ func (w *world) connectOIDC(ctx context.Context, p place, id string, idp *idptes
 // Configure changes a connection until the test ends.
 func (w *world) Configure(t testing.TB, portal, connection string, change func(*federation.Connection)) {
 	t.Helper()
-	s, id := w.store(portal), idOf(portal)
+	id := idOf(portal)
 	put := func(change func(*federation.Connection)) {
+		s := w.store(portal) // another one after a restart
 		c, _, err := s.Connection(context.Background(), id, connection)
 		if err != nil {
 			t.Fatal(err)
@@ -235,7 +240,7 @@ func (w *world) Configure(t testing.TB, portal, connection string, change func(*
 			t.Fatal(err)
 		}
 	}
-	before, _, err := s.Connection(t.Context(), id, connection)
+	before, _, err := w.store(portal).Connection(t.Context(), id, connection)
 	if err != nil {
 		t.Fatal(err)
 	}
