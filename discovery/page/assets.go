@@ -9,6 +9,8 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"github.com/domicile-sso/domicile/discovery"
 )
 
 //go:embed assets/style.css assets/icon.svg
@@ -38,25 +40,25 @@ func loadAssets() []asset {
 }
 
 // Assets serves GET /assets/…: the style sheet and the icon, immutable under
-// names that change with their content. Any other path is 404.
-func Assets() http.Handler {
+// names that change with their content. Any other path is the set's own 404.
+func (s *Set) Assets() http.Handler {
 	byURL := map[string]asset{}
 	for _, a := range loadAssets() {
 		byURL[a.url] = a
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return s.Handle(func(w http.ResponseWriter, r *http.Request) error {
 		a, ok := byURL[r.URL.Path]
 		if !ok {
-			http.Error(w, "There is no such file.", http.StatusNotFound)
-			return
+			return &discovery.Error{Kind: discovery.NotFound, Code: "no_asset"}
 		}
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
-			http.Error(w, "This file can only be read.", http.StatusMethodNotAllowed)
-			return
+			return &discovery.Error{Kind: discovery.NotAllowed, Code: "method_not_allowed"}
 		}
 		w.Header().Set("Content-Type", a.mime)
 		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+		r.Header.Del("Range") // whole or not at all: so small, and a range may be refused
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(a.body))
+		return nil
 	})
 }

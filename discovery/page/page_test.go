@@ -230,14 +230,14 @@ func TestAssets(t *testing.T) {
 	p := pagetest.Parse(t, w.Body)
 	for selector, mime := range map[string]string{"link[rel=stylesheet]": "text/css; charset=utf-8", "link[rel=icon]": "image/svg+xml"} {
 		w := httptest.NewRecorder()
-		page.Assets().ServeHTTP(w, httptest.NewRequest("GET", p.Attr(selector, "href"), nil))
+		set.Assets().ServeHTTP(w, httptest.NewRequest("GET", p.Attr(selector, "href"), nil))
 		if w.Code != 200 || w.Header().Get("Content-Type") != mime || !strings.Contains(w.Header().Get("Cache-Control"), "immutable") {
 			t.Errorf("%s: got %d %v", selector, w.Code, w.Header())
 		}
 	}
 	for path, status := range map[string]int{"/assets/style.css": 404, "/assets/../page.go": 404, "/assets/": 404} {
 		w := httptest.NewRecorder()
-		page.Assets().ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		set.Assets().ServeHTTP(w, httptest.NewRequest("GET", path, nil))
 		if w.Code != status || strings.Contains(w.Header().Get("Cache-Control"), "immutable") {
 			t.Errorf("%s: got %d %v", path, w.Code, w.Header())
 		}

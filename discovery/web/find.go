@@ -90,7 +90,7 @@ func (s *Site) find(w http.ResponseWriter, r *http.Request) error {
 // askAgain shows the front page with what was typed and what is wrong with it.
 func (s *Site) askAgain(w http.ResponseWriter, r *http.Request, typed string, err error) error {
 	var e *discovery.Error
-	if !errors.As(err, &e) || e.Kind != discovery.Invalid || e.Say == "" {
+	if !errors.As(err, &e) || e.Kind != discovery.Invalid || e.Say == "" || page.ForPrograms(r) {
 		return err
 	}
 	return s.showFront(w, r, e.Kind.Status(), emailField(presentable(typed)).With(e.Say))

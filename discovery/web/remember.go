@@ -156,6 +156,9 @@ func (s *Site) provedPortal(r *http.Request, proof string) (discovery.Destinatio
 }
 
 func (s *Site) forget(w http.ResponseWriter, r *http.Request) error {
+	if _, err := formValue(w, r, ""); err != nil {
+		return err // it has no fields, and is a form all the same
+	}
 	s.setCookie(w, "", -1)
 	return seeOther(w, "/")
 }

@@ -154,7 +154,7 @@ func (s *Site) newRouter() *mux.Router {
 		allowed[rt.path] = append(allowed[rt.path], methods...)
 		router.Handle(rt.path, s.pages.Handle(rt.handle)).Methods(methods...)
 	}
-	router.PathPrefix("/assets/").Handler(page.Assets())
+	router.PathPrefix("/assets/").Handler(s.pages.Assets())
 	router.NotFoundHandler = s.pages.Handle(func(http.ResponseWriter, *http.Request) error {
 		return &discovery.Error{Kind: discovery.NotFound, Code: "no_route"}
 	})

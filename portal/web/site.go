@@ -66,7 +66,7 @@ func New(o Options) (*Site, error) {
 	if err != nil {
 		return nil, fmt.Errorf("portal site: %w", err)
 	}
-	s := &Site{Options: o, pages: pages, assets: page.Assets()}
+	s := &Site{Options: o, pages: pages, assets: pages.Assets()}
 	s.signins = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "domicile_portal_sign_ins_total",
 		Help: "Sign-ins that came to an end, by method and outcome.",

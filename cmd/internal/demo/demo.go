@@ -184,7 +184,7 @@ func (d *Demo) serve(w http.ResponseWriter, r *http.Request) {
 }
 
 func nowhere(set *page.Set) http.Handler {
-	assets := page.Assets()
+	assets := set.Assets()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/assets/") {
 			assets.ServeHTTP(w, r)

@@ -42,7 +42,7 @@ func (b *mailPage) handler() http.Handler {
 	mux.Handle("GET /{$}", b.set.Handle(b.list))
 	mux.Handle("GET /message/{id}", b.set.Handle(b.show))
 	mux.Handle("GET /message/{id}/html", b.set.Handle(b.asHTML))
-	mux.Handle("/assets/", page.Assets())
+	mux.Handle("/assets/", b.set.Assets())
 	mux.Handle("/", b.set.Handle(func(http.ResponseWriter, *http.Request) error {
 		return &discovery.Error{Kind: discovery.NotFound, Code: "no_such_page"}
 	}))

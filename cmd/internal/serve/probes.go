@@ -6,6 +6,7 @@ import (
 	"net/http/pprof"
 	"time"
 
+	"github.com/domicile-sso/domicile/discovery"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
@@ -14,13 +15,20 @@ import (
 // address. The public hears yes or no; reasons are for the private listener.
 func (o Options) probes(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/healthz" && r.URL.Path != "/readyz" {
+			h.ServeHTTP(w, r)
+			return
+		}
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			o.Error(w, r, &discovery.Error{Kind: discovery.NotAllowed, Code: "method_refused"})
+			return
+		}
 		switch r.URL.Path {
 		case "/healthz":
 			probe(w, r, nil, false)
 		case "/readyz":
 			probe(w, r, o.Ready, false)
-		default:
-			h.ServeHTTP(w, r)
 		}
 	})
 }
