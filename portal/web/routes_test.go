@@ -56,7 +56,7 @@ func TestRoutesAsStranger(t *testing.T) {
 			if b.cookies[SessionCookie] != nil {
 				t.Error("a stranger has a session")
 			}
-			if to := a.Header.Get("Location"); rt.member && !strings.HasPrefix(to, "/login") {
+			if to := a.Header.Get("Location"); rt.access == member && !strings.HasPrefix(to, "/login") {
 				t.Errorf("led to %q", to)
 			}
 			if rt.method == http.MethodGet {

@@ -39,6 +39,8 @@ type Options struct {
 	FrontDoor  string             // public URL of the global page; empty: never mentioned
 	Publishing ed25519.PrivateKey // vouches for a browser at the front door; nil: not offered
 
+	Limits Limits // on what strangers make us write down
+
 	Log     *slog.Logger
 	Metrics prometheus.Registerer // may be nil
 }
@@ -48,6 +50,7 @@ type Options struct {
 type Site struct {
 	Options
 	pages   *page.Set
+	limiter *limiter
 	router  *mux.Router
 	assets  http.Handler
 	signins *prometheus.CounterVec
@@ -66,7 +69,7 @@ func New(o Options) (*Site, error) {
 	if err != nil {
 		return nil, fmt.Errorf("portal site: %w", err)
 	}
-	s := &Site{Options: o, pages: pages, assets: pages.Assets()}
+	s := &Site{Options: o, pages: pages, limiter: newLimiter(o.Limits), assets: pages.Assets()}
 	s.signins = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "domicile_portal_sign_ins_total",
 		Help: "Sign-ins that came to an end, by method and outcome.",
@@ -91,48 +94,60 @@ func BodyLimits() map[string]int64 {
 	return map[string]int64{"/saml/*/acs": maxSAMLForm, "/saml/*/confirm": maxSAMLForm}
 }
 
-// A route is one line of the site's list. A member route is for signed-in
-// browsers; any other browser is led to the sign-in page and back.
+// A route is one line of the site's list.
 type route struct {
 	method string
 	path   string
-	member bool
+	access access
 	handle func(*visit) error
 }
+
+type access int
+
+const (
+	// anyone may ask, as often as they like: nothing is written down, or the
+	// handler counts what is.
+	anyone access = iota
+	// counted routes write something down for whoever asks: see [Limits].
+	counted
+	// member routes are for signed-in browsers; any other browser is led to the
+	// sign-in page and back.
+	member
+)
 
 const connection = "{connection:[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?}"
 
 func (s *Site) routes() []route {
 	return []route{
-		{"GET", "/", true, s.home},
-		{"GET", "/account", true, s.account},
-		{"GET", "/account/password", true, s.passwordForm},
-		{"POST", "/account/password", true, s.changePassword},
-		{"POST", "/account/sessions/end", true, s.endSessions},
-		{"GET", "/remember", true, s.remember},
+		{"GET", "/", member, s.home},
+		{"GET", "/account", member, s.account},
+		{"GET", "/account/password", member, s.passwordForm},
+		{"POST", "/account/password", member, s.changePassword},
+		{"POST", "/account/sessions/end", member, s.endSessions},
+		{"GET", "/remember", member, s.remember},
 
-		{"GET", "/login", false, s.login},
-		{"POST", "/login", false, s.takeAddress},
-		{"GET", "/login/method", false, s.chooseMethod},
-		{"GET", "/login/password", false, s.askPassword},
-		{"POST", "/login/password", false, s.takePassword},
-		{"GET", "/login/" + connection, false, s.startFederation},
-		{"GET", "/logout", false, s.askSignOut},
-		{"POST", "/logout", false, s.signOut},
+		{"GET", "/login", anyone, s.login},
+		{"POST", "/login", counted, s.takeAddress},
+		{"GET", "/login/method", anyone, s.chooseMethod},
+		{"GET", "/login/password", anyone, s.askPassword},
+		{"POST", "/login/password", counted, s.takePassword},
+		{"GET", "/login/" + connection, counted, s.startFederation},
+		{"GET", "/logout", anyone, s.askSignOut},
+		{"POST", "/logout", anyone, s.signOut},
 
-		{"GET", "/password/forgot", false, s.forgotForm},
-		{"POST", "/password/forgot", false, s.forgot},
-		{"GET", "/password/reset", false, s.resetForm},
-		{"POST", "/password/reset", false, s.reset},
-		{"GET", "/password/change", false, s.temporaryForm},
-		{"POST", "/password/change", false, s.replaceTemporary},
-		{"GET", "/invitation", false, s.invitation},
-		{"POST", "/invitation", false, s.redeem},
+		{"GET", "/password/forgot", anyone, s.forgotForm},
+		{"POST", "/password/forgot", counted, s.forgot},
+		{"GET", "/password/reset", anyone, s.resetForm},
+		{"POST", "/password/reset", counted, s.reset},
+		{"GET", "/password/change", anyone, s.temporaryForm},
+		{"POST", "/password/change", counted, s.replaceTemporary},
+		{"GET", "/invitation", anyone, s.invitation},
+		{"POST", "/invitation", counted, s.redeem},
 
-		{"POST", "/saml/" + connection + "/acs", false, s.assertionConsumer},
-		{"POST", "/saml/" + connection + "/confirm", false, s.confirmUnsolicited},
-		{"GET", "/saml/" + connection + "/metadata", false, s.metadata},
-		{"GET", "/oidc/" + connection + "/callback", false, s.callback},
+		{"POST", "/saml/" + connection + "/acs", counted, s.assertionConsumer},
+		{"POST", "/saml/" + connection + "/confirm", counted, s.confirmUnsolicited},
+		{"GET", "/saml/" + connection + "/metadata", anyone, s.metadata},
+		{"GET", "/oidc/" + connection + "/callback", counted, s.callback},
 	}
 }
 
@@ -206,8 +221,13 @@ func (s *Site) handler(rt route) http.Handler {
 		if err := v.checkCookies(); err != nil {
 			return err
 		}
-		if rt.member {
+		switch rt.access {
+		case member:
 			return edge(s.asMember(v, rt.handle))
+		case counted:
+			if err := v.admit(); err != nil {
+				return err
+			}
 		}
 		return edge(rt.handle(v))
 	})
@@ -228,6 +248,9 @@ func (s *Site) asMember(v *visit, handle func(*visit) error) error {
 	if v.r.Method != http.MethodGet || v.passive() || to == "/" {
 		return v.redirect("/login")
 	}
+	if err := v.admit(); err != nil {
+		return err
+	}
 	attempt, err := s.Store.StartAttempt(v.r.Context(), v.portal.ID, v.newVisitor(), portal.Attempt{ReturnTo: to})
 	if err != nil {
 		return fmt.Errorf("start attempt: %w", err)
@@ -244,7 +267,7 @@ func (s *Site) returnPath(path string) string {
 		return "/"
 	}
 	for _, rt := range s.routes() {
-		if rt.member && rt.method == http.MethodGet && rt.path == r.URL.EscapedPath() {
+		if rt.access == member && rt.method == http.MethodGet && rt.path == r.URL.EscapedPath() {
 			return path
 		}
 	}

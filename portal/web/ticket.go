@@ -17,6 +17,9 @@ func (s *Site) openTicket(v *visit, sealed string) error {
 	if v.passive() {
 		return v.nobody()
 	}
+	if err := v.admit(); err != nil {
+		return err
+	}
 	t, err := s.readTicket(v, sealed)
 	if err != nil {
 		return v.startAgain(err, "/")

@@ -113,7 +113,8 @@ func newWorld(t *testing.T) *world {
 		Tickets: &ticket.Opener{Region: "eu-central", Keys: []ticket.Key{key}, FrontDoors: []ed25519.PublicKey{publicKey}, Now: w.clock},
 		Region:  "eu-central", RegionName: "Frankfurt", Jurisdiction: "EU",
 		FrontDoor: "https://signin.example", Publishing: publishing,
-		Log: slog.New(slog.NewJSONHandler(&w.log, nil)),
+		Limits: Limits{DangerouslyUnlimited: true}, // attacks come by the hundred, in one moment
+		Log:    slog.New(slog.NewJSONHandler(&w.log, nil)),
 	}
 	if w.site, err = New(w.options); err != nil {
 		t.Fatal(err)
@@ -281,7 +282,7 @@ func (b *browser) do(r *http.Request) answer {
 	b.w.t.Helper()
 	r.Host = b.host
 	ctx := page.WithReference(r.Context(), page.NewReference())
-	ctx = page.WithClient(ctx, netip.MustParseAddr("192.0.2.7"))
+	ctx = page.WithClient(ctx, netip.MustParseAddr(browserAt))
 	for _, c := range b.cookies {
 		if r.Header.Get("Sec-Fetch-Site") == "cross-site" && r.Method == http.MethodPost && c.SameSite != http.SameSiteNoneMode {
 			continue

@@ -40,6 +40,7 @@ type PortalOptions struct {
 	BlindKeys     discovery.BlindKeys
 
 	Lifetimes portal.Lifetimes // of sessions; zero: the usual
+	Limits    web.Limits       // on strangers; zero: the usual
 
 	Mail        mail.Sender // nil: letters stay in the queue
 	MailFrom    netmail.Address
@@ -83,7 +84,7 @@ func NewPortal(ctx context.Context, o PortalOptions) (_ *Portal, err error) {
 		Tickets:      &ticket.Opener{Region: o.Region, Keys: o.TicketKeys, FrontDoors: o.FrontDoorKeys, Now: p.Now},
 		Region:       o.Region, RegionName: o.RegionName, Jurisdiction: o.Jurisdiction,
 		FrontDoor: o.FrontDoor, Publishing: o.Publishing, Product: o.Product,
-		Log: p.Log, Metrics: p.Registry,
+		Limits: o.Limits, Log: p.Log, Metrics: p.Registry,
 	})
 	if err != nil {
 		return nil, err
