@@ -169,6 +169,7 @@ func TestExamplePortal(t *testing.T) {
 		"smtp":         {c.Mail.SMTP.Reveal(), "smtp://domicile:" + canary + "@mail.internal:587"},
 		"from":         {c.Mail.From, "Example Secure Mail <no-reply@example.com>"},
 		"sessions":     {c.Sessions, Sessions{time.Hour, 12 * time.Hour, 30 * 24 * time.Hour}},
+		"rate_limits":  {c.RateLimits, RateLimits{Rate{600, time.Minute}, Rate{500, time.Second}}},
 		"fetch":        {c.Fetch.DangerouslyAllowLoopback, false},
 	} {
 		if diff := cmp.Diff(pair[1], pair[0]); diff != "" {

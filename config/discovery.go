@@ -51,7 +51,7 @@ type Redis struct {
 	TLS       bool
 }
 
-// RateLimits bound lookups.
+// RateLimits bound what strangers may ask for.
 type RateLimits struct {
 	PerClient Rate // by address, IPv6 by /64
 	Global    Rate
@@ -70,7 +70,7 @@ func discovery(s *section, now time.Time) *Discovery {
 		TicketKey:      s.key("ticket_key", FrontDoorKey, true),
 		CookieKey:      s.key("cookie_key", CookieKey, true),
 		Redis:          redis(s),
-		RateLimits:     rateLimits(s),
+		RateLimits:     rateLimits(s, RateLimits{Rate{60, time.Minute}, Rate{5000, time.Second}}),
 		TrustedProxies: proxies(s),
 		Log:            logging(s),
 		Product:        product(s),
@@ -137,11 +137,11 @@ func redis(s *section) *Redis {
 	return r
 }
 
-func rateLimits(s *section) RateLimits {
+func rateLimits(s *section, usual RateLimits) RateLimits {
 	sub := s.sub("rate_limits", false)
 	defer sub.done()
 	return RateLimits{
-		PerClient: get(sub, "per_client", rate, Rate{60, time.Minute}),
-		Global:    get(sub, "global", rate, Rate{5000, time.Second}),
+		PerClient: get(sub, "per_client", rate, usual.PerClient),
+		Global:    get(sub, "global", rate, usual.Global),
 	}
 }

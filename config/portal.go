@@ -24,6 +24,7 @@ type Portal struct {
 	FrontDoor      FrontDoor
 	Mail           Mail
 	Sessions       Sessions
+	RateLimits     RateLimits
 	Fetch          Fetch
 	TrustedProxies []netip.Prefix
 	Log            Log
@@ -83,6 +84,7 @@ func portal(s *section, now time.Time) *Portal {
 		FrontDoor:      frontDoor(s),
 		Mail:           mailing(s),
 		Sessions:       sessions(s),
+		RateLimits:     rateLimits(s, RateLimits{Rate{600, time.Minute}, Rate{500, time.Second}}),
 		Fetch:          fetch(s),
 		TrustedProxies: proxies(s),
 		Log:            logging(s),

@@ -91,6 +91,8 @@ func PortalSettings(c *config.Portal, log *slog.Logger) (PortalOptions, error) {
 		return o, fmt.Errorf("mail.from: %w", err)
 	}
 	o.MailFrom = *from
+	o.Limits.PerClient = perSpan(c.RateLimits.PerClient, time.Minute)
+	o.Limits.Global = perSpan(c.RateLimits.Global, time.Second)
 	if c.Mail.ReplyTo != "" {
 		replyTo, err := mail.ParseAddress(c.Mail.ReplyTo)
 		if err != nil {
