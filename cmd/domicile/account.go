@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,7 +18,6 @@ func accountCommand() *cobra.Command {
 
 func accountInvite() *cobra.Command {
 	var inv portal.Invitation
-	var valid time.Duration
 	c := &cobra.Command{
 		Use:   "invite ADDRESS --portal ID",
 		Short: "Invite a person to a portal by mail",
@@ -36,18 +34,12 @@ inviting somebody who has changes nothing.`,
 			if inv.Address, err = discovery.ParseAddress(args[0]); err != nil {
 				return err
 			}
-			inv.Expires = r.now().Add(valid)
-			d, ok, err := r.store.DomainFor(r.ctx, inv.Portal, inv.Address.Domain())
-			if err != nil {
-				return err
-			}
-			inv.Federated = ok && !d.AllowsPassword()
 			changed, err := r.store.Invite(r.ctx, portal.Visitor{}, inv)
 			if err != nil {
 				return err
 			}
 			if changed {
-				r.say("Invited. The mail is queued, and the link is good until %s.", inv.Expires.UTC().Format("2 January 2006, 15:04 UTC"))
+				r.say("Invited. The mail is queued. A link and a temporary password in it are good for %d hours.", int(portal.ForInvitation.Life().Hours()))
 			} else {
 				r.say("Nothing changed: this person has an account already.")
 			}
@@ -58,7 +50,6 @@ inviting somebody who has changes nothing.`,
 	f.StringVar(&inv.Portal, "portal", "", "the portal")
 	f.StringVar(&inv.GivenName, "given-name", "", "first name, for the mail")
 	f.StringVar(&inv.FamilyName, "family-name", "", "last name")
-	f.DurationVar(&valid, "valid", 72*time.Hour, "how long the invitation is good for")
 	return required(c, "portal")
 }
 

@@ -31,7 +31,8 @@ func connectionAddSAML() *cobra.Command {
 
 The provider's metadata is read from a file, or fetched over https from a public
 address. Running the command again takes over new metadata, such as another
-certificate; what the provider was told about us stays as it is.`,
+certificate; what the provider was told about us, and every setting whose flag is
+not given, stays as it is.`,
 		Example: `  domicile connection add saml acme-saml --config eu.yaml --portal acme \
       --metadata https://login.acme.example/metadata.xml --name "Acme Entra ID"`,
 		Args: takes("ID"),
@@ -43,6 +44,18 @@ certificate; what the provider was told about us stays as it is.`,
 			read, err := saml.ParseMetadata(doc, entityID, r.now(), r.metadata...)
 			if err != nil {
 				return fmt.Errorf("metadata: %w", err)
+			}
+			old, err := r.connection(c.Portal, args[0])
+			if err != nil {
+				return err
+			}
+			if was := old.SAML; was != nil {
+				unless(r, "skew", &s.SkewSeconds, was.SkewSeconds)
+				unless(r, "allow-idp-initiated", &s.AllowIDPInitiated, was.AllowIDPInitiated)
+				unless(r, "force-authn", &s.ForceAuthn, was.ForceAuthn)
+				unless(r, "inclusive-c14n", &s.InclusiveC14N, was.InclusiveC14N)
+				unless(r, "require-acr", &s.RequiredACR, was.RequiredACR)
+				r.leave(&c, old)
 			}
 			read.SkewSeconds, read.AllowIDPInitiated = s.SkewSeconds, s.AllowIDPInitiated
 			read.InclusiveC14N, read.ForceAuthn, read.RequiredACR = s.InclusiveC14N, s.ForceAuthn, s.RequiredACR
@@ -80,7 +93,9 @@ func connectionAddOIDC() *cobra.Command {
 
 The provider's configuration is read from its issuer over https. The client
 secret comes from a file or from the variable ` + secretVariable + `; without
-either, this is a public client, protected by PKCE alone.`,
+either, a new connection is a public client, protected by PKCE alone. Running the
+command again reads the provider's configuration anew; every setting whose flag is
+not given stays as it is, and so does the secret while the issuer is the same.`,
 		Example: `  domicile connection add oidc globex-oidc --config us.yaml --portal globex \
       --issuer https://login.globex.example --client-id domicile --client-secret-file globex.secret`,
 		Args: takes("ID"),
@@ -94,6 +109,22 @@ either, this is a public client, protected by PKCE alone.`,
 			read, err := oidc.New(r.outbound, r.now).Discover(ctx, s.Issuer)
 			if err != nil {
 				return fmt.Errorf("read the provider's configuration: %w", err)
+			}
+			old, err := r.connection(c.Portal, args[0])
+			if err != nil {
+				return err
+			}
+			if was := old.OIDC; was != nil {
+				unless(r, "scopes", &s.Scopes, was.Scopes)
+				unless(r, "tenant", &s.RequiredTenant, was.RequiredTenant)
+				unless(r, "trust-email", &s.TrustEmail, was.TrustEmail)
+				unless(r, "email-verified-string", &s.EmailVerifiedString, was.EmailVerifiedString)
+				unless(r, "require-acr", &s.RequiredACR, was.RequiredACR)
+				unless(r, "max-age", &s.MaxAgeSeconds, was.MaxAgeSeconds)
+				if secret == "" && was.Issuer == s.Issuer { // the store keeps the secret, too
+					unless(r, "auth-method", &s.AuthMethod, was.AuthMethod)
+				}
+				r.leave(&c, old)
 			}
 			read.ClientID, read.ClientSecret, read.Scopes = s.ClientID, secret, s.Scopes
 			read.RequiredTenant, read.TrustEmail, read.EmailVerifiedString = s.RequiredTenant, s.TrustEmail, s.EmailVerifiedString
@@ -132,6 +163,26 @@ func connectionFlags(cmd *cobra.Command, c *federation.Connection) {
 	f.StringVar(&c.Mapping.GivenName, "map-given-name", "", "attribute or claim with the first name")
 	f.StringVar(&c.Mapping.FamilyName, "map-family-name", "", "attribute or claim with the last name")
 	f.StringVar(&c.Mapping.Groups, "map-groups", "", "attribute or claim with the groups")
+}
+
+// connection is the one with that ID, or the zero Connection.
+func (r *operator) connection(portal, id string) (federation.Connection, error) {
+	c, _, err := r.store.Connection(r.ctx, portal, id)
+	if unknown(err) {
+		return federation.Connection{}, nil
+	}
+	return c, err
+}
+
+// leave keeps what connections of both kinds have, as far as its flags were not
+// typed.
+func (r *operator) leave(c *federation.Connection, old federation.Connection) {
+	unless(r, "name", &c.Name, old.Name)
+	unless(r, "map-email", &c.Mapping.Email, old.Mapping.Email)
+	unless(r, "map-name", &c.Mapping.Name, old.Mapping.Name)
+	unless(r, "map-given-name", &c.Mapping.GivenName, old.Mapping.GivenName)
+	unless(r, "map-family-name", &c.Mapping.FamilyName, old.Mapping.FamilyName)
+	unless(r, "map-groups", &c.Mapping.Groups, old.Mapping.Groups)
 }
 
 func clientSecret(file string) (string, error) {

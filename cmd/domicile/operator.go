@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 	"github.com/domicile-sso/domicile/cmd/internal/serve"
 	"github.com/domicile-sso/domicile/config"
 	"github.com/domicile-sso/domicile/config/sqldb"
+	"github.com/domicile-sso/domicile/discovery"
 	"github.com/domicile-sso/domicile/federation/fetch"
 	"github.com/domicile-sso/domicile/federation/saml"
 	"github.com/domicile-sso/domicile/portal"
@@ -31,6 +33,7 @@ type operator struct {
 	outbound *http.Client // for addresses the operator types
 	metadata []saml.MetadataOption
 	now      func() time.Time
+	typed    func(flag string) bool // whether a flag is on the command line
 }
 
 // onRegion makes a command that works on the region of a configuration file.
@@ -48,7 +51,7 @@ func onRegion(do func(*operator, []string) error) func(*cobra.Command, []string)
 			return err
 		}
 		defer done()
-		r.out = cmd.OutOrStdout()
+		r.out, r.typed = cmd.OutOrStdout(), cmd.Flags().Changed
 		return do(r, args)
 	}
 }
@@ -97,6 +100,21 @@ func (r *operator) did(changed bool, format string, args ...any) {
 		s += " Nothing changed: it was so already."
 	}
 	r.say("%s", s)
+}
+
+// unless gives a setting whose flag was not typed the value it has already: who
+// repeats a command to change one thing must not undo another unawares.
+func unless[T any](r *operator, flag string, setting *T, old T) {
+	if !r.typed(flag) {
+		*setting = old
+	}
+}
+
+// unknown reports whether err says no more than that there is nothing of that
+// name yet.
+func unknown(err error) bool {
+	var e *discovery.Error
+	return errors.As(err, &e) && e.Kind == discovery.NotFound
 }
 
 // A table lines up what a list command found.

@@ -23,14 +23,24 @@ func portalCreate() *cobra.Command {
 
 A portal is one organisation's space. Its ID is unique over all regions, and its
 URL is fixed: identity providers and people's bookmarks keep it, also when the
-portal moves to another region. Running the command again changes only what
-differs.`,
+portal moves to another region. Running the command again changes what its flags
+say, and leaves the rest as it is.`,
 		Example: `  domicile portal create acme --config eu.yaml \
       --url https://acme.eu.example.com --name "Acme Corporation" \
       --contact "the service desk, extension 4711"`,
 		Args: takes("ID"),
 		RunE: onRegion(func(r *operator, args []string) error {
 			p.ID, p.Disclosure = args[0], discovery.Disclosure(disclosure)
+			old, err := r.store.PortalByID(r.ctx, p.ID)
+			switch {
+			case err == nil:
+				unless(r, "name", &p.Name, old.Name)
+				unless(r, "disclosure", &p.Disclosure, old.Disclosure)
+				unless(r, "contact", &p.Contact, old.Contact)
+				unless(r, "keep-signed-in", &p.KeepSigned, old.KeepSigned)
+			case !unknown(err):
+				return err
+			}
 			if p.Name == "" {
 				p.Name = p.ID
 			}
