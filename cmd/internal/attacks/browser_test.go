@@ -317,6 +317,9 @@ func (b *browser) signedIn(portal string) string {
 	if a.Status != http.StatusOK {
 		return ""
 	}
+	if a.page().Has("script") || strings.Contains(a.Body, "<script") {
+		b.t.Errorf("the home page has a script: %s", a.Body)
+	}
 	return a.page().Text("#address")
 }
 

@@ -1,6 +1,7 @@
 package attacks
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -245,4 +246,57 @@ func TestConnectionChangedOnTheWay(t *testing.T) {
 		c.OIDC.Issuer, c.OIDC.TokenURL, c.OIDC.JWKSURL = other, other+"/token", other+"/jwks"
 	})
 	w.refused(t, acme, refusal{Status: 403, Code: "iss_mismatch"}, func() *answer { return b.crossGet(back.String()) })
+}
+
+// OID-39: tokens with keys nobody has heard of do not make us ask the provider
+// again and again.
+func TestOID39UnknownKeys(t *testing.T) {
+	w := shared(t)
+	w.Clock.Pass(2 * time.Hour)
+	idp := w.IdPs.OIDC["acme-oidc"]
+	w.breaks(t, "acme-oidc", idptest.OIDCFaults{Header: func(h map[string]any) { h["kid"] = idptest.NewID() }})
+	asked := idp.Requests("jwks")
+	who := w.IdPs.Person(t, "acme-oidc.example")
+	for range 10 {
+		b := w.browser(t)
+		back := b.depart(acme, "acme-oidc").authorise(who)
+		w.refused(t, acme, refusal{Status: 403, Code: "signature_invalid"}, func() *answer { return b.crossGet(back.String()) })
+	}
+	if n := idp.Requests("jwks") - asked; n != 1 {
+		t.Errorf("the key set was fetched %d times", n)
+	}
+}
+
+// OID-40: a key that the provider has withdrawn counts for an hour at most.
+func TestOID40WithdrawnKey(t *testing.T) {
+	w := shared(t)
+	w.Clock.Pass(2 * time.Hour)
+	idp := w.IdPs.OIDC["acme-oidc"]
+	key, id := idp.Key()
+	b, who := w.browser(t), w.IdPs.Person(t, "acme-oidc.example")
+	w.accepted(t, b, acme, b.crossGet(b.depart(acme, "acme-oidc").authorise(who).String()), who.Address, "/")
+
+	other, _ := w.IdPs.OIDC["beta-oidc"].Key()
+	idp.RotateTo(other, "next")
+	t.Cleanup(func() { idp.RotateTo(key, id) })
+	w.Clock.Pass(time.Minute)
+	fresh := w.browser(t)
+	w.accepted(t, fresh, acme, fresh.crossGet(fresh.depart(acme, "acme-oidc").authorise(who).String()), who.Address, "/")
+
+	// Somebody found the old key and signs with it.
+	w.breaks(t, "acme-oidc", idptest.OIDCFaults{Token: func(header, claims map[string]any) string {
+		header["kid"] = id
+		h, err := json.Marshal(header)
+		if err != nil {
+			t.Error(err)
+		}
+		c, err := json.Marshal(claims)
+		if err != nil {
+			t.Error(err)
+		}
+		return idptest.SignJWS("RS256", h, c, key)
+	}})
+	w.Clock.Pass(time.Hour)
+	back := b.depart(acme, "acme-oidc").authorise(who)
+	w.refused(t, acme, refusal{Status: 403, Code: "signature_invalid"}, func() *answer { return b.crossGet(back.String()) })
 }

@@ -31,6 +31,26 @@ const (
 	acmeConfirm = acme + "/saml/acme-saml/confirm"
 )
 
+// SAM-52: a session ends when the provider says that its own does.
+func TestSAM52SessionEnd(t *testing.T) {
+	w := shared(t)
+	b, who := w.browser(t), w.IdPs.Person(t, "acme.example")
+	trip := b.depart(acme, "acme-saml")
+	end := idptest.Stamp(w.Clock.Now().Add(20 * time.Minute))
+	response := mint(t, w.IdPs.SAML["acme-saml"], trip.target(), idptest.SAMLMint{User: who, Edit: func(r *etree.Element) {
+		r.FindElement("./Assertion/AuthnStatement").CreateAttr("SessionNotOnOrAfter", end)
+	}})
+	w.accepted(t, b, acme, trip.deliver(response), who.Address, "/")
+	w.Clock.Pass(20*time.Minute - time.Second)
+	if b.signedIn(acme) != who.Address {
+		t.Error("over before its time")
+	}
+	w.Clock.Pass(time.Second)
+	if b.signedIn(acme) != "" {
+		t.Error("goes on after its time")
+	}
+}
+
 // SAM-58: an assertion counts once: not again in the same browser, not in
 // another, not at another process, not after a restart, not in another region.
 // Unsolicited ones show that it is the assertion that is remembered, and not
