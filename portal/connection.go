@@ -15,6 +15,10 @@ func FixConnection(p Portal, c federation.Connection, old *federation.Connection
 	if !ValidName(c.ID) {
 		return c, invalid("id", "connection_id", "A connection's id consists of a–z, 0–9 and hyphens, 40 at the most.")
 	}
+	if c.ID == "password" || c.ID == "method" {
+		// /login/password and /login/method are pages, and nobody would get past them.
+		return c, invalid("id", "connection_id", "A connection cannot be called that: the sign-in pages are.")
+	}
 	if old != nil && (old.Kind != c.Kind || old.Portal != c.Portal) {
 		return c, &discovery.Error{Kind: discovery.Conflict, Field: "id", Code: "connection_taken",
 			Say: "There is a connection of that name already, of another kind or in another portal."}

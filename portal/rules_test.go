@@ -115,12 +115,30 @@ func TestPortalCheck(t *testing.T) {
 		"id with a dash": {func(p *portal.Portal) { p.ID = "-acme" }, "portal_id"},
 		"id too long":    {func(p *portal.Portal) { p.ID = strings.Repeat("a", 41) }, "portal_id"},
 		"no name":        {func(p *portal.Portal) { p.Name = " " }, "portal_name"},
+		"name too long":  {func(p *portal.Portal) { p.Name = strings.Repeat("a", 121) }, "portal_name"},
+		"name turned":    {func(p *portal.Portal) { p.Name = "Acme\u202e" }, "portal_name"},
+		"numbers":        {func(p *portal.Portal) { p.URL = "https://192.0.2.7" }, "portal_url"},
+		"usual port":     {func(p *portal.Portal) { p.URL += ":443" }, "portal_url"},
+		"underscore":     {func(p *portal.Portal) { p.URL = "https://acme_eu.example.com" }, "portal_url"},
 		"disclosure":     {func(p *portal.Portal) { p.Disclosure = "public" }, "portal_disclosure"},
 	} {
 		p := good
 		test.change(&p)
 		if _, err := portal.CheckPortal(p); code(err) != test.want {
 			t.Errorf("%s: %v, want %q", name, err, test.want)
+		}
+	}
+}
+
+// A connection's name stands in /login/{connection}, beside pages of ours.
+func TestConnectionNames(t *testing.T) {
+	p := portal.Portal{ID: "acme", Name: "Acme", URL: "https://acme.eu.example.com"}
+	for name, want := range map[string]string{
+		"acme-saml": "", "password-2": "", "password": "connection_id", "method": "connection_id", "Acme": "connection_id", "": "connection_id",
+	} {
+		c := federation.Connection{ID: name, Portal: p.ID, Kind: federation.SAML, SAML: &federation.SAMLSettings{}}
+		if _, err := portal.FixConnection(p, c, nil); code(err) != want {
+			t.Errorf("%q: %v, want %q", name, err, want)
 		}
 	}
 }
