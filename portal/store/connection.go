@@ -19,7 +19,8 @@ var errNoConnection = &discovery.Error{Kind: discovery.NotFound, Code: "connecti
 // PutConnection makes or updates a connection and returns it as it is stored:
 // with the addresses its IdP has to be told, which the portal's URL decides
 // when it is made and nothing changes later. A SAML connection gets a key pair
-// of its own then. An empty client secret keeps the one there is.
+// of its own then. An empty client secret keeps the one there is, unless it was
+// another issuer's: nobody is sent somebody else's secret.
 func (s *Store) PutConnection(ctx context.Context, c federation.Connection) (stored federation.Connection, changed bool, err error) {
 	err = s.change(ctx, c.Portal, portal.Visitor{}, func(u *unit) error {
 		p, err := readPortal(ctx, u, `id = $1`, c.Portal)
@@ -37,7 +38,7 @@ func (s *Store) PutConnection(ctx context.Context, c federation.Connection) (sto
 		if stored, err = portal.FixConnection(p, c, old); err != nil {
 			return err
 		}
-		if old != nil && old.OIDC != nil && stored.OIDC.ClientSecret == "" {
+		if old != nil && old.OIDC != nil && stored.OIDC.ClientSecret == "" && stored.OIDC.Issuer == old.OIDC.Issuer {
 			stored.OIDC.ClientSecret = old.OIDC.ClientSecret
 		}
 		if old == nil {

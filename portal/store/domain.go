@@ -17,6 +17,11 @@ func (s *Store) PutDomain(ctx context.Context, d portal.Domain) (changed bool, e
 	if d.Name, err = discovery.ParseRouteDomain(d.Name); err != nil {
 		return false, err
 	}
+	// The front door would refuse the route; and no IdP may speak for everybody
+	// at a provider of mailboxes.
+	if err = discovery.Routable(d.Name); err != nil {
+		return false, err
+	}
 	if d.Connection == "" {
 		d.Password, d.JIT = true, false
 	}

@@ -315,6 +315,13 @@ func TestConnectionAddressesAreFixed(t *testing.T) {
 		if strings.Contains(text+sealed, "canary") {
 			t.Error("the client secret is stored in clear")
 		}
+		// Another issuer is another party: it must not be sent this one's secret.
+		moved := *got.OIDC
+		moved.ClientSecret, moved.Issuer = "", "https://other.example"
+		got.OIDC = &moved
+		if stored, _, err := x.PutConnection(x.ctx, got); err != nil || stored.OIDC.ClientSecret != "" {
+			t.Errorf("the secret went along to another issuer: %v", err)
+		}
 	})
 }
 
@@ -340,6 +347,12 @@ func TestDomainFor(t *testing.T) {
 	}
 	if _, err := x.PutDomain(x.ctx, portal.Domain{Name: "x.example", Portal: "other", Connection: "acme-saml"}); code(err) != "connection_unknown" {
 		t.Errorf("another portal's connection: %v", err)
+	}
+	for _, name := range []string{"gmail.com", "*.gmail.com", "co.uk", "*.github.io"} {
+		_, err := x.PutDomain(x.ctx, portal.Domain{Name: name, Portal: "acme", Connection: "acme-saml", JIT: true})
+		if got := code(err); got != "domain_freemail" && got != "domain_public_suffix" {
+			t.Errorf("%s belongs to everybody and was given to a portal: %v", name, err)
+		}
 	}
 }
 
