@@ -348,6 +348,25 @@ func TestIDTokenIsKeptSealed(t *testing.T) {
 	}
 }
 
+// Whatever has become of the ID token, who wants to sign out is signed out.
+func TestSignOutWithoutTheIDToken(t *testing.T) {
+	x := onSQLite(t)
+	x.domain(portal.Domain{Name: "oidc.example", Portal: "acme", Connection: "acme-oidc", JIT: true})
+	id := x.person("acme-oidc", "s1", "gus@oidc.example")
+	id.IDToken = "id.token"
+	in := x.mustArrive("one", id)
+	if _, err := x.db.Exec(`UPDATE sessions SET id_token = $1`, []byte("sealed under a key that has gone")); err != nil {
+		t.Fatal(err)
+	}
+	ended, err := x.SignOut(x.ctx, "acme", visitor("one"), in.Token)
+	if err != nil || ended.IDToken != "" || ended.Connection != "acme-oidc" {
+		t.Errorf("ended: %+v, %v", ended, err)
+	}
+	if x.live(in.Token) {
+		t.Error("still signed in")
+	}
+}
+
 // S16: an organisation changes its IdP behind the same connection; its people
 // come back as new subjects of a new issuer, and are who they were.
 func TestIdPIsReplaced(t *testing.T) {
