@@ -12,8 +12,6 @@ import (
 	"github.com/domicile-sso/domicile/federation/idptest"
 )
 
-const acmeCallback = acme + "/oidc/acme-oidc/callback"
-
 // with is a URL with one parameter changed, or taken away.
 func with(u *url.URL, name, value string) string {
 	c := *u

@@ -1,6 +1,9 @@
 package attacks
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/x509"
 	"net/http"
 	"net/url"
@@ -362,6 +365,42 @@ func TestSAM70Certificates(t *testing.T) {
 				}
 			}
 			response := mint(t, idp, trip.target(), idptest.SAMLMint{User: who, Signature: signed})
+			if row.code == "" {
+				w.accepted(t, b, acme, trip.deliver(response), who.Address, "/")
+				return
+			}
+			w.refused(t, acme, refusal{Status: 403, Code: row.code, Secrets: []string{who.Address}}, func() *answer { return trip.deliver(response) })
+		})
+	}
+}
+
+// SAM-72, SAM-73: two certificates at once and no KeyInfo to tell which; and
+// ECDSA as XML signatures have it, r and s end to end, and not as ASN.1.
+func TestSAM73Keys(t *testing.T) {
+	w := shared(t)
+	idp := w.IdPs.SAML["acme-saml"]
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, err := idptest.SelfSigned(key, "next", w.Clock.Now().Add(-time.Hour), w.Clock.Now().Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Configure(t, acme, "acme-saml", func(c *federation.Connection) { c.SAML.Certificates = [][]byte{idp.Certificate(), next} })
+	for _, row := range []struct {
+		name, code string
+		signature  idptest.SAMLSignature
+	}{
+		{"the old key, no KeyInfo", "", idptest.SAMLSignature{NoKeyInfo: true}},
+		{"the new key, no KeyInfo", "", idptest.SAMLSignature{Key: key, NoKeyInfo: true}},
+		{"the new key", "", idptest.SAMLSignature{Key: key, Certificate: next}},
+		{"the new key, as ASN.1", "signature", idptest.SAMLSignature{Key: key, Certificate: next, DER: true}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			b, who := w.browser(t), w.IdPs.Person(t, "acme.example")
+			trip := b.depart(acme, "acme-saml")
+			response := mint(t, idp, trip.target(), idptest.SAMLMint{User: who, Signature: row.signature})
 			if row.code == "" {
 				w.accepted(t, b, acme, trip.deliver(response), who.Address, "/")
 				return
