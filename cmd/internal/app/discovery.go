@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/domicile-sso/domicile/cmd/internal/serve"
@@ -45,6 +46,7 @@ type Discovery struct {
 	catalogue *regions.Catalogue
 	file      string
 	lastGood  string
+	refused   *prometheus.CounterVec
 }
 
 // NewDiscovery wires the role. What was opened before an error is closed again.
@@ -76,6 +78,11 @@ func NewDiscovery(ctx context.Context, o DiscoveryOptions) (_ *Discovery, err er
 	snapshot := new(discovery.Snapshot)
 	d.store = store.New(db, store.Options{Snapshot: snapshot, Cache: cache, Log: d.Log, Metrics: d.Registry, Now: d.Now})
 	d.catalogue = regions.NewCatalogue(o.Roots, d.Now)
+	d.refused = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "domicile_catalogue_refusals_total",
+		Help: "Region records that the catalogue offered and the front door did not believe, by code; unreadable is the whole file.",
+	}, []string{"code"})
+	d.Registry.MustRegister(d.refused)
 	if err := d.firstRecords(ctx); err != nil {
 		return nil, err
 	}
@@ -156,10 +163,15 @@ func (d *Discovery) firstRecords(ctx context.Context) error {
 // take applies what the catalogue's file holds and keeps what is good.
 func (d *Discovery) take(records []string, err error) {
 	if err != nil {
+		d.refused.WithLabelValues("unreadable").Inc()
 		d.Log.Error("the catalogue cannot be read; the last good records stay", "err", err)
 		return
 	}
 	for _, err := range d.catalogue.Apply(records) {
+		var refusal *regions.Refusal
+		if errors.As(err, &refusal) {
+			d.refused.WithLabelValues(string(refusal.Code)).Inc()
+		}
 		d.Log.Error("a region's record was refused; the last good one stays", "err", err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
