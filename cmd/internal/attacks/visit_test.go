@@ -2,6 +2,7 @@ package attacks
 
 import (
 	"context"
+	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
@@ -216,4 +217,13 @@ func weakHash(secret string) string {
 	key := argon2.IDKey([]byte(secret), salt, 1, 64, 1, 32)
 	b64 := base64.RawStdEncoding
 	return "$argon2id$v=19$m=64,t=1,p=1$" + b64.EncodeToString(salt) + "$" + b64.EncodeToString(key)
+}
+
+func newKeys(t testing.TB) (ed25519.PublicKey, ed25519.PrivateKey) {
+	t.Helper()
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return public, private
 }
