@@ -25,11 +25,12 @@ import (
 
 // How long an answer may be believed. A negative one must not outlive a minute
 // (whoever asks for an address before its owner arrives must not hide it), and
-// the sealed value says so itself, whatever a carrier makes of its TTL.
+// the sealed value says so itself, whatever a carrier makes of its TTL. A positive
+// one lives no longer: whoever asked twice and timed the second answer would know
+// which it is, also of people in a portal that is not named to strangers.
 const (
-	lifeFound  = 5 * time.Minute
-	lifeAbsent = 30 * time.Second
-	lifeNear   = 15 * time.Second // in this process, where other nodes' drops do not reach
+	lifeFar  = time.Minute
+	lifeNear = 15 * time.Second // in this process, where other nodes' drops do not reach
 
 	patience  = 100 * time.Millisecond // for Redis, per lookup
 	sulk      = time.Second            // without Redis after it failed
@@ -238,12 +239,8 @@ func (c *Cache) put(ctx context.Context, began int64, ids []discovery.BlindID, e
 				mine = append(mine, e)
 			}
 		}
-		life := lifeFound
-		if len(mine) == 0 {
-			life = lifeAbsent
-		}
 		key := name(id)
-		sealed := c.encode(key, c.now().Add(life), mine)
+		sealed := c.encode(key, c.now().Add(lifeFar), mine)
 		if len(sealed) > maxSealed {
 			continue
 		}
@@ -252,7 +249,7 @@ func (c *Cache) put(ctx context.Context, began int64, ids []discovery.BlindID, e
 			continue
 		}
 		quick, cancel := context.WithTimeout(ctx, patience)
-		if err := c.both.Set(&cache.Item{Ctx: quick, Key: key, Value: sealed, TTL: life}); err != nil {
+		if err := c.both.Set(&cache.Item{Ctx: quick, Key: key, Value: sealed, TTL: lifeFar}); err != nil {
 			c.failed(ctx, err)
 		}
 		cancel()
@@ -269,15 +266,14 @@ func (c *Cache) drop(ctx context.Context, ids []discovery.BlindID) {
 		keys[i] = name(id)
 	}
 	c.putting.Lock()
-	defer c.putting.Unlock()
-	c.drops++
-	for _, key := range keys {
-		c.near.Del(key)
-	}
+	c.drops++ // from here on, nobody puts back what was read before
+	c.putting.Unlock()
+	c.dropNear(keys)
 	if c.far == nil {
 		return
 	}
-	// Worth more patience than a lookup: what stays lives on for minutes.
+	defer c.dropNear(keys) // a lookup may have taken the old answer from Redis meanwhile
+	// Worth more patience than a lookup: what stays lives on for a minute.
 	quick, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*patience)
 	defer cancel()
 	_, err := c.far.Pipelined(quick, func(p redis.Pipeliner) error {
@@ -288,7 +284,13 @@ func (c *Cache) drop(ctx context.Context, ids []discovery.BlindID) {
 	})
 	if err != nil {
 		c.failed(ctx, err)
-		c.log.Warn("Redis did not forget some answers; they end by themselves", "answers", len(keys), "at_most", lifeFound)
+		c.log.Warn("Redis did not forget some answers; they end by themselves", "answers", len(keys), "at_most", lifeFar)
+	}
+}
+
+func (c *Cache) dropNear(keys []string) {
+	for _, key := range keys {
+		c.near.Del(key)
 	}
 }
 

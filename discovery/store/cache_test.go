@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -92,7 +93,7 @@ func TestCacheRemembers(t *testing.T) {
 	if diff := cmp.Diff(n.known[ada], got); diff != "" {
 		t.Errorf("remembered (-want +got):\n%s", diff)
 	}
-	n.now = n.now.Add(lifeFound)
+	n.now = n.now.Add(lifeFar)
 	n.wantCost(ada, 1, 1)
 }
 
@@ -108,6 +109,22 @@ func TestDIS32NegativeAnswersAreShort(t *testing.T) {
 	n.known[bob] = entryOf(bob, "acme")
 	n.drop(t.Context(), []discovery.BlindID{bob})
 	n.wantCost(bob, 1, 1)
+}
+
+// How long an answer is remembered must not tell which answer it is.
+func TestAnswersLiveEquallyLong(t *testing.T) {
+	n := newNode(t, nil)
+	n.known[ada] = entryOf(ada, "hidden")
+	n.wantCost(ada, 1, 1)
+	n.wantCost(bob, 0, 1)
+	for range 10 {
+		n.now = n.now.Add(7 * time.Second)
+		_, found := n.look(ada)
+		_, absent := n.look(bob)
+		if found != absent {
+			t.Fatal("a known address is still remembered when an unknown one is not, or the other way round")
+		}
+	}
 }
 
 func TestErrorsAreNotRemembered(t *testing.T) {
@@ -235,6 +252,33 @@ func TestCON05DeadRedisIsAMiss(t *testing.T) {
 	n.wantCost(ada, 1, 0) // this process remembers by itself
 	n.drop(t.Context(), []discovery.BlindID{ada})
 	n.wantCost(ada, 1, 1)
+}
+
+// A Redis that takes connections and never answers: forgetting waits for it, and
+// nobody waits for the forgetting.
+func TestSilentRedisHoldsUpNoLookup(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	rdb := redis.NewClient(&redis.Options{Addr: l.Addr().String(), MaxRetries: -1, ContextTimeoutEnabled: true})
+	t.Cleanup(func() { _ = rdb.Close() })
+	n := newNode(t, rdb)
+	n.look(ada) // and from here on lookups leave Redis alone for a while
+
+	dropped := make(chan struct{})
+	go func() { defer close(dropped); n.drop(context.Background(), []discovery.BlindID{ada}) }()
+	for asked := int64(0); asked == 0; time.Sleep(time.Millisecond) {
+		_, asked = n.look(ada) // until the drop has begun
+	}
+	n.look(bob)
+	select {
+	case <-dropped:
+		t.Fatal("a lookup waited until Redis was given up")
+	default:
+	}
+	<-dropped
 }
 
 func TestNewCacheRefuses(t *testing.T) {
