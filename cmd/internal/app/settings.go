@@ -123,7 +123,7 @@ func certificate(t *config.TLS) (*serve.Certificate, error) {
 func blindKeys(keys []config.BlindIDKey) discovery.BlindKeys {
 	var out discovery.BlindKeys
 	for _, k := range keys {
-		out = append(out, discovery.BlindKey{Version: k.Version, Key: k.Key.Bytes()})
+		out = append(out, discovery.NewBlindKey(k.Version, k.Key.Bytes()))
 	}
 	return out
 }
@@ -141,6 +141,8 @@ func redisClient(c *config.Redis) redis.UniversalClient {
 		Addrs: c.Addresses, Username: c.Username, Password: c.Password.Reveal(),
 		DialTimeout: time.Second, ReadTimeout: 500 * time.Millisecond, WriteTimeout: 500 * time.Millisecond,
 		MaxRetries: -1, // a retry would take longer than asking the database
+
+		ContextTimeoutEnabled: true, // or a lookup's short patience would end nothing
 	}
 	if c.TLS {
 		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
