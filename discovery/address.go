@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"unicode/utf8"
+	"unique"
 
 	"golang.org/x/net/idna"
 )
@@ -27,27 +28,34 @@ const (
 // with A–Z lowered, and a domain in A-labels. Two addresses are the same person
 // to us exactly when they are ==. It formats, logs and encodes as "<address>";
 // Clear is the one way to its text.
-type Address struct {
-	text string
-	at   int // index of the "@" in text
-}
+//
+// The text is behind a handle because fmt prints a struct's members, and asks no
+// method, for a verb such as %p and inside unexported fields. Handles of equal
+// texts are equal.
+type Address struct{ text unique.Handle[string] }
 
 // Clear returns the address itself, for the few places that need it: hashing,
 // sealing into a ticket, and a region's own database, mail and pages.
-func (a Address) Clear() string { return a.text }
+func (a Address) Clear() string {
+	if a.IsZero() {
+		return ""
+	}
+	return a.text.Value()
+}
 
 // IsZero reports whether a is no address at all.
-func (a Address) IsZero() bool { return a.text == "" }
+func (a Address) IsZero() bool { return a == Address{} }
 
 // Local is the part before the "@".
-func (a Address) Local() string { return a.text[:a.at] }
+func (a Address) Local() string {
+	local, _, _ := strings.Cut(a.Clear(), "@")
+	return local
+}
 
 // Domain is the part after the "@", in A-labels.
 func (a Address) Domain() string {
-	if a.text == "" {
-		return ""
-	}
-	return a.text[a.at+1:]
+	_, domain, _ := strings.Cut(a.Clear(), "@")
+	return domain
 }
 
 // Equal reports whether a and b are the same address.
@@ -87,7 +95,7 @@ func ParseAddress(s string) (Address, error) {
 	if len(local)+1+len(domain) > maxAddress {
 		return Address{}, badAddress("address_too_long", "That address is too long. Please check it.")
 	}
-	return Address{text: local + "@" + domain, at: len(local)}, nil
+	return Address{unique.Make(local + "@" + domain)}, nil
 }
 
 // ParseDomain normalises a domain name to A-labels. The error is an *Error of

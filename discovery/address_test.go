@@ -1,7 +1,7 @@
 package discovery_test
 
 import (
-	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -90,19 +90,84 @@ func TestParseAddressRefuses(t *testing.T) {
 	}
 }
 
+// printed is x in every way that fmt has, on its own and inside of things whose
+// unexported fields fmt prints without asking their methods.
+func printed[T any](x T) string {
+	type inner struct{ hidden T }
+	type outer struct {
+		Shown  T
+		hidden T
+		in     inner
+		many   []T
+		by     map[string]T
+		at     *T
+		any    any
+	}
+	all := outer{x, x, inner{x}, []T{x}, map[string]T{"x": x}, &x, x}
+	var b strings.Builder
+	for _, verb := range "vsqxXdbocOUteEfFgGpTwz" {
+		for _, flag := range []string{"", "+", "#", "-", " ", "0", "40", ".3"} {
+			format := "%" + flag + string(verb) + "\n"
+			for _, v := range []any{x, &x, []T{x}, [1]T{x}, map[string]T{"x": x}, []any{x}, all, &all, []outer{all}, inner{x}, oops[T]{x}, &oops[T]{x}} {
+				fmt.Fprintf(&b, format, v)
+			}
+			b.WriteString(fmt.Errorf("wrapped: "+format, oops[T]{x}).Error())
+			fmt.Fprintf(&b, format, fmt.Errorf("wrapped: %w, %v", oops[T]{x}, x))
+		}
+	}
+	fmt.Fprintln(&b, x, &x, all)
+	log := slog.New(slog.NewJSONHandler(&b, nil))
+	log.Info("json", "it", x, "in", all, "list", []T{x}, "map", map[string]any{"x": x}, "err", oops[T]{x})
+	slog.New(slog.NewTextHandler(&b, nil)).Info("text", "it", x, "in", all, "list", []T{x}, "err", oops[T]{x})
+	text, _ := json.Marshal([]any{x, &x, all, inner{x}, map[string]T{"x": x}})
+	b.Write(text)
+	return b.String()
+}
+
+// oops is an error that carries something.
+type oops[T any] struct{ about T }
+
+func (o oops[T]) Error() string { return fmt.Sprintf("about %v", o.about) }
+
+// leaks reports in which spelling a secret stands in what was printed.
+func leaks(said, secret string) string {
+	list := strings.Trim(fmt.Sprint([]byte(secret)), "[]")
+	for _, s := range []string{secret, strings.ToUpper(secret), fmt.Sprintf("%x", secret), fmt.Sprintf("%X", secret), fmt.Sprintf("% x", secret), list,
+		strings.Trim(fmt.Sprintf("%x", []uint16{uint16(secret[0]), uint16(secret[1]), uint16(secret[2])}), "[]"), base64.StdEncoding.EncodeToString([]byte(secret))[:6]} {
+		if strings.Contains(said, s) {
+			return s
+		}
+	}
+	return ""
+}
+
+// What methods alone would not keep.
+type naked struct{ text string }
+
+func (naked) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("<address>")) }
+
 func TestAddressKeepsQuiet(t *testing.T) {
 	a := must(t, "canary@acme.example")
-	var log bytes.Buffer
-	slog.New(slog.NewJSONHandler(&log, nil)).Info("who", "address", a, "in", map[string]any{"a": a}, "list", []discovery.Address{a})
-	text, _ := json.Marshal(struct{ A discovery.Address }{a})
-	said := log.String() + string(text) + fmt.Sprint(a, &a, []any{a}) + fmt.Sprintf("%s %v %+v %#v %q %x %d", a, a, a, a, a, a, a)
-	if strings.Contains(said, "canary") || strings.Contains(said, fmt.Sprintf("%x", "canary")) {
-		t.Errorf("an address got out: %s", said)
+	if leaks(printed(naked{"canary"}), "canary") == "" {
+		t.Error("this test would not notice")
 	}
-	if !strings.Contains(log.String(), "<address>") {
-		t.Errorf("the log does not say that there was one: %s", log.String())
+	said := printed(a)
+	for _, secret := range []string{"canary", "acme.example"} {
+		if s := leaks(said, secret); s != "" {
+			t.Errorf("an address got out as %q", s)
+		}
 	}
-	if (discovery.Address{}).Domain() != "" || (discovery.Address{}).Local() != "" || !(discovery.Address{}).IsZero() {
+	if !strings.Contains(said, `"it":"<address>"`) || !strings.Contains(said, `["<address>"`) {
+		t.Error("the log and JSON do not say that there was one")
+	}
+	if again := must(t, "Canary@ACME.example"); again != a || map[discovery.Address]bool{a: true}[again] != true || !a.Equal(again) {
+		t.Error("one address is two")
+	}
+	if other := must(t, "canary2@acme.example"); other == a {
+		t.Error("two addresses are one")
+	}
+	zero := discovery.Address{}
+	if zero.Clear() != "" || zero.Domain() != "" || zero.Local() != "" || !zero.IsZero() || a.IsZero() {
 		t.Error("the zero Address is not empty")
 	}
 }

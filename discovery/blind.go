@@ -35,18 +35,33 @@ func (b *BlindID) UnmarshalText(text []byte) error {
 }
 
 // A BlindKey is one version of the key that blinds addresses. It prints as
-// "<secret>".
+// "<secret>"; the key is behind a pointer because fmt prints a struct's members,
+// and asks no method, for a verb such as %p and inside unexported fields. It is
+// a pointer to a string because fmt follows one to a slice.
 type BlindKey struct {
 	Version byte
-	Key     []byte // 32 bytes or more
+	key     *string
+}
+
+// NewBlindKey makes a version of 32 bytes or more.
+func NewBlindKey(version byte, key []byte) BlindKey {
+	text := string(key)
+	return BlindKey{version, &text}
 }
 
 // Check reports why k cannot blind anything.
 func (k BlindKey) Check() error {
-	if len(k.Key) < 32 {
-		return fmt.Errorf("blind key version %d: want 32 bytes or more, have %d", k.Version, len(k.Key))
+	if n := len(k.bytes()); n < 32 {
+		return fmt.Errorf("blind key version %d: want 32 bytes or more, have %d", k.Version, n)
 	}
 	return nil
+}
+
+func (k BlindKey) bytes() []byte {
+	if k.key == nil {
+		return nil
+	}
+	return []byte(*k.key)
 }
 
 func (k BlindKey) Format(f fmt.State, _ rune)   { _, _ = f.Write([]byte("<secret>")) }
@@ -55,9 +70,9 @@ func (k BlindKey) MarshalText() ([]byte, error) { return []byte("<secret>"), nil
 
 // ID blinds an address under this key.
 func (k BlindKey) ID(a Address) BlindID {
-	mac := hmac.New(sha256.New, k.Key)
+	mac := hmac.New(sha256.New, k.bytes())
 	mac.Write([]byte("account"))
-	mac.Write([]byte(a.text))
+	mac.Write([]byte(a.Clear()))
 	var sum [sha256.Size]byte
 	var id BlindID
 	id[0] = k.Version

@@ -177,7 +177,7 @@ func (b *bench) front(ctx context.Context, entries int) (*front, error) {
 		return nil, err
 	}
 	now := time.Now().Truncate(time.Second)
-	f := &front{blind: discovery.BlindKeys{{Version: 1, Key: make([]byte, 32)}}}
+	f := &front{blind: discovery.BlindKeys{discovery.NewBlindKey(1, make([]byte, 32))}}
 	f.record = regions.Record{
 		Region: "eu-central", Jurisdiction: "EU", Name: "Frankfurt", Version: 1, Issued: now, Expires: now.AddDate(0, 1, 0),
 		Hosts: []string{"*.eu.example.com"}, TicketKeys: []regions.TicketKey{opens.Public()},

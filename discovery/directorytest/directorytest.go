@@ -48,8 +48,8 @@ func Test(t *testing.T, open func(t *testing.T) Subject) {
 
 // Keys are two live key versions.
 var keys = discovery.BlindKeys{
-	{Version: 2, Key: []byte("22222222222222222222222222222222")},
-	{Version: 1, Key: []byte("11111111111111111111111111111111")},
+	discovery.NewBlindKey(2, []byte("22222222222222222222222222222222")),
+	discovery.NewBlindKey(1, []byte("11111111111111111111111111111111")),
 }
 
 var (

@@ -95,7 +95,7 @@ func newDoor(t testing.TB, changes ...change) *door {
 	var tickets ed25519.PrivateKey
 	d.public, tickets, err = ed25519.GenerateKey(nil)
 	check(t, err)
-	d.keys = discovery.BlindKeys{{Version: 1, Key: secret}}
+	d.keys = discovery.BlindKeys{discovery.NewBlindKey(1, secret)}
 	o := web.Options{
 		Resolver: &discovery.Resolver{Snapshot: snapshot, Directory: directory, Keys: d.keys, Regions: catalogue},
 		Regions:  catalogue, URL: frontDoor, Tickets: tickets, Secret: secret, Log: log, Metrics: d.registry, Now: clock,

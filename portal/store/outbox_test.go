@@ -17,7 +17,7 @@ func blindKeys(versions ...byte) (keys discovery.BlindKeys) {
 	for _, v := range versions {
 		key := make([]byte, 32)
 		key[0] = v
-		keys = append(keys, discovery.BlindKey{Version: v, Key: key})
+		keys = append(keys, discovery.NewBlindKey(v, key))
 	}
 	return keys
 }

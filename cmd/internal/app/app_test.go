@@ -53,7 +53,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	blind := discovery.BlindKeys{{Version: 1, Key: bytes.Repeat([]byte{1}, 32)}}
+	blind := discovery.BlindKeys{discovery.NewBlindKey(1, bytes.Repeat([]byte{1}, 32))}
 	w.root = root
 	w.at = DiscoveryOptions{
 		Common: Common{Listen: "127.0.0.1:0", Private: "127.0.0.1:0", Database: "sqlite:" + filepath.Join(w.dir, "directory.db"), Migrate: true},

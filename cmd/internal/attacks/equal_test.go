@@ -39,7 +39,7 @@ func TestDIS02EqualWork(t *testing.T) {
 	db := sqltest.SQLite(t, store.Migrations)
 	snapshot := new(discovery.Snapshot)
 	directory := &counted{Store: store.New(db, store.Options{Snapshot: snapshot, Now: w.Clock.Now})}
-	keys := discovery.BlindKeys{{Version: 1, Key: random()}, {Version: 2, Key: random()}}
+	keys := discovery.BlindKeys{discovery.NewBlindKey(1, random()), discovery.NewBlindKey(2, random())}
 	record := w.Regions[europe].Record
 	claims := []discovery.Claim{
 		{Portal: &discovery.Portal{ID: "acme", Name: "Acme", URL: acme, Disclosure: discovery.Listed, Region: europe}},

@@ -142,7 +142,7 @@ func start(dir string) (*world, error) {
 	w := &world{
 		Regions: map[string]*region{}, Clock: newClock(), Log: new(logbook), Mailbox: new(mail.Mailbox),
 		Metrics: prometheus.NewRegistry(), dir: dir, listeners: map[string]string{}, looking: map[*sql.DB][]look{}, secret: random(), transport: new(http.Transport),
-		blind:     discovery.BlindKeys{{Version: 1, Key: random()}},
+		blind:     discovery.BlindKeys{discovery.NewBlindKey(1, random())},
 		root:      ed25519.NewKeyFromSeed(random()),
 		tickets:   ed25519.NewKeyFromSeed(random()),
 		territory: []territory{{europe, "EU", "Frankfurt", "eu"}, {america, "US", "Virginia", "us"}},

@@ -61,7 +61,7 @@ func readKeys(ring keyring) (*keys, error) {
 }
 
 func (k *keys) blindKeys() discovery.BlindKeys {
-	return discovery.BlindKeys{{Version: 1, Key: k.blind}}
+	return discovery.BlindKeys{discovery.NewBlindKey(1, k.blind)}
 }
 
 func (d *Demo) catalogue() string { return filepath.Join(d.folder, "regions.jws") }
