@@ -14,9 +14,10 @@ import (
 )
 
 // Key opens tickets: the private half of a region's HPKE key pair. It prints as
-// <secret> however it is printed; the pointer is for verbs such as %p, for which
-// fmt prints a struct's members and asks no method.
-type Key struct{ *pair }
+// <secret> however it is printed. There are two pointers because fmt prints a
+// struct's members, and asks no method, for a verb such as %p and inside
+// unexported fields, and follows one pointer to a struct.
+type Key struct{ pair **pair }
 
 type pair struct {
 	private hpke.PrivateKey
@@ -42,7 +43,8 @@ func newKey(k hpke.PrivateKey) (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("read ticket key: %w", err)
 	}
-	return Key{&pair{private: k, seed: seed, public: k.PublicKey().Bytes()}}, nil
+	p := &pair{private: k, seed: seed, public: k.PublicKey().Bytes()}
+	return Key{&p}, nil
 }
 
 // ParseKey reads the text that [Key.Text] gives. Blanks around it, empty lines
@@ -80,7 +82,7 @@ func (k Key) Text() string {
 	if k.pair == nil {
 		return ""
 	}
-	return keyPrefix + base64.RawURLEncoding.EncodeToString(k.seed)
+	return keyPrefix + base64.RawURLEncoding.EncodeToString((*k.pair).seed)
 }
 
 // Public is what goes into the region's record.
@@ -88,7 +90,8 @@ func (k Key) Public() regions.TicketKey {
 	if k.pair == nil {
 		return regions.TicketKey{}
 	}
-	return regions.TicketKey{ID: regions.KeyID(k.public), Public: k.public}
+	public := (*k.pair).public
+	return regions.TicketKey{ID: regions.KeyID(public), Public: public}
 }
 
 func (Key) String() string               { return "<secret>" }

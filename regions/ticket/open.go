@@ -136,13 +136,13 @@ func (o *Opener) read(body []byte, portal string) (Ticket, error) {
 	return t, nil
 }
 
-func (o *Opener) key(id []byte) (Key, bool) {
+func (o *Opener) key(id []byte) (*pair, bool) {
 	for _, k := range o.Keys {
-		if k.pair != nil && bytes.Equal(keyID(k.public), id) {
-			return k, true
+		if k.pair != nil && bytes.Equal(keyID((*k.pair).public), id) {
+			return *k.pair, true
 		}
 	}
-	return Key{}, false
+	return nil, false
 }
 
 func (o *Opener) signed(text, signature []byte) bool {

@@ -498,6 +498,8 @@ func TestNothingPrintsSecrets(t *testing.T) {
 		fmt.Fprintf(&b, verb, k)
 		fmt.Fprintf(&b, verb, &k)
 		fmt.Fprintf(&b, verb, struct{ K Key }{k})
+		fmt.Fprintf(&b, verb, struct{ k Key }{k})
+		fmt.Fprintf(&b, verb, []struct{ in struct{ k *Key } }{{struct{ k *Key }{&k}}})
 		if verb != "%p" { // an address is shown to whoever asks for the field
 			fmt.Fprintf(&b, verb, tk)
 			fmt.Fprintf(&b, verb, []Ticket{tk})
@@ -509,8 +511,8 @@ func TestNothingPrintsSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	seed := strings.TrimPrefix(k.Text(), keyPrefix)
-	hexSeed := fmt.Sprintf("%x", k.seed)
-	for _, secret := range []string{seed, hexSeed, hexSeed[:16], fmt.Sprint(k.seed[:8])[1:20], "ada", fmt.Sprintf("%x", "ada@acme")} {
+	hexSeed := fmt.Sprintf("%x", (*k.pair).seed)
+	for _, secret := range []string{seed, hexSeed, hexSeed[:16], fmt.Sprint((*k.pair).seed[:8])[1:20], "ada", fmt.Sprintf("%x", "ada@acme")} {
 		if strings.Contains(b.String(), secret) {
 			t.Errorf("%q was printed", secret)
 		}
