@@ -135,8 +135,12 @@ func TestDatabaseGone(t *testing.T) {
 	t.Run("the directory's is jammed", func(t *testing.T) {
 		toDirectory.stick()
 		began := time.Now()
-		f.unsure(t, stranger(2))
-		t.Logf("two answers from a directory that says nothing took %v", time.Since(began).Round(time.Millisecond))
+		code, header, body := f.question(t, stranger(2))
+		if code != http.StatusServiceUnavailable {
+			t.Errorf("a directory that says nothing reads as %d %s", code, body)
+		}
+		f.dull(t, header, body)
+		t.Logf("that took %v", time.Since(began).Round(time.Millisecond))
 		toDirectory.free()
 		until(t, "the directory's recovery", func() bool {
 			ids, err := f.discover(stranger(2))

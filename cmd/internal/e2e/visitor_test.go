@@ -179,8 +179,11 @@ func (v *visitor) submit(button string, fields ...string) *visitor {
 // filled is the request that pressing the button makes.
 func (v *visitor) filled(button string, fields ...string) *http.Request {
 	v.t.Helper()
-	form := v.form(button)
+	form, pressed := v.form(button)
 	values := url.Values{}
+	if name := pagetest.Attr(pressed, "name"); name != "" {
+		values.Set(name, pagetest.Attr(pressed, "value"))
+	}
 	for n := range form.Descendants() {
 		name := pagetest.Attr(n, "name")
 		kind := pagetest.Attr(n, "type")
@@ -189,7 +192,7 @@ func (v *visitor) filled(button string, fields ...string) *http.Request {
 		}
 	}
 	for i := 0; i < len(fields); i += 2 {
-		if !values.Has(fields[i]) && fields[i] != "keep" {
+		if !values.Has(fields[i]) {
 			v.t.Fatalf("%s: the form of %q has no field %q", v.url, button, fields[i])
 		}
 		values.Set(fields[i], fields[i+1])
@@ -204,17 +207,18 @@ func (v *visitor) filled(button string, fields ...string) *http.Request {
 	return v.request(http.MethodPost, to.String(), values)
 }
 
-func (v *visitor) form(button string) *html.Node {
+// form finds a button, and the form it is in.
+func (v *visitor) form(words string) (form, button *html.Node) {
 	v.t.Helper()
 	for _, form := range v.page.All("form") {
 		for n := range form.Descendants() {
-			if n.Type == html.ElementNode && n.Data == "button" && strings.Contains(pagetest.Text(n), button) {
-				return form
+			if n.Type == html.ElementNode && n.Data == "button" && strings.Contains(pagetest.Text(n), words) {
+				return form, n
 			}
 		}
 	}
-	v.t.Fatalf("%s (%d): no form with a button %q:\n%s", v.url, v.status, button, v.page.Text("body"))
-	return nil
+	v.t.Fatalf("%s (%d): no form with a button %q:\n%s", v.url, v.status, words, v.page.Text("body"))
+	return nil, nil
 }
 
 // click follows the link that reads so.
