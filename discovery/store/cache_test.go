@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -269,7 +270,7 @@ func TestSilentRedisHoldsUpNoLookup(t *testing.T) {
 
 	dropped := make(chan struct{})
 	go func() { defer close(dropped); n.drop(context.Background(), []discovery.BlindID{ada}) }()
-	for asked := int64(0); asked == 0; time.Sleep(time.Millisecond) {
+	for asked := int64(0); asked == 0; runtime.Gosched() {
 		_, asked = n.look(ada) // until the drop has begun
 	}
 	n.look(bob)
