@@ -173,12 +173,22 @@ func (a *application) portal(ctx context.Context, seq int64, gone bool, p discov
 	case !errors.Is(err, sql.ErrNoRows):
 		return err
 	}
-	if _, err := a.tx.ExecContext(ctx, `
+	// Two regions may be here at once, neither of which has seen the other: what
+	// was true when we looked is asked again by the statement that writes.
+	res, err := a.tx.ExecContext(ctx, `
 		INSERT INTO portals (id, region, name, url, disclosure, gone, seq) VALUES ($1, $2, $3, $4, $5, $6, $7)
 		ON CONFLICT (id) DO UPDATE SET region = excluded.region, name = excluded.name, url = excluded.url,
-			disclosure = excluded.disclosure, gone = excluded.gone, seq = excluded.seq`,
-		p.ID, p.Region, p.Name, p.URL, string(p.Disclosure), false, seq); err != nil {
+			disclosure = excluded.disclosure, gone = excluded.gone, seq = excluded.seq
+		WHERE portals.region = excluded.region OR portals.gone`,
+		p.ID, p.Region, p.Name, p.URL, string(p.Disclosure), false, seq)
+	if err != nil {
 		return err
+	}
+	if n, err := res.RowsAffected(); err != nil {
+		return err
+	} else if n == 0 {
+		a.refuse(seq, p.ID, errForeign)
+		return nil
 	}
 	a.rerouted = true
 	a.owners[p.ID] = owner{known: true, region: a.record.Region}

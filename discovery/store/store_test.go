@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
@@ -191,6 +192,35 @@ func TestDIS06FirstClaimStays(t *testing.T) {
 		}
 		f.leads("acme.example")
 		f.refused("another region")
+	})
+}
+
+// Two regions claim one new ID at the same moment: the one that is written down
+// first keeps it, although the other has looked before that.
+func TestFirstClaimStaysInARace(t *testing.T) {
+	sqltest.Each(t, store.Migrations, func(t *testing.T, db *sql.DB) {
+		f := newFixture(t, db)
+		tx, err := db.Begin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = tx.Rollback() }()
+		if _, err := tx.Exec(`INSERT INTO portals (id, region, name, url, disclosure, gone, seq)
+			VALUES ('acme', 'eu-central', 'Acme', 'https://acme.eu.example.com', 'listed', FALSE, 1)`); err != nil {
+			t.Fatal(err)
+		}
+		var second sync.WaitGroup
+		second.Go(func() { f.apply(us, portal(1, "us-east", "acme", "https://acme.us.example.com")) })
+		time.Sleep(300 * time.Millisecond) // it has looked, and waits to write
+		if err := tx.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		second.Wait()
+		f.refused("another region")
+		var region string
+		if err := db.QueryRow(`SELECT region FROM portals WHERE id = 'acme'`).Scan(&region); err != nil || region != "eu-central" {
+			t.Errorf("acme now belongs to %s (%v)", region, err)
+		}
 	})
 }
 
