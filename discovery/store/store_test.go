@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
@@ -211,7 +210,12 @@ func TestFirstClaimStaysInARace(t *testing.T) {
 		}
 		var second sync.WaitGroup
 		second.Go(func() { f.apply(us, portal(1, "us-east", "acme", "https://acme.us.example.com")) })
-		time.Sleep(300 * time.Millisecond) // it has looked, and waits to write
+		// SQLite lets it look only after us. PostgreSQL lets it look, and wait to write.
+		for waiting := 0; waiting == 0; {
+			if db.QueryRow(`SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting) != nil {
+				break
+			}
+		}
 		if err := tx.Commit(); err != nil {
 			t.Fatal(err)
 		}
