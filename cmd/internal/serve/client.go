@@ -27,7 +27,7 @@ func (o Options) forwardedFor(headers []string, peer netip.Addr) netip.Addr {
 	hops := strings.Split(strings.Join(headers, ","), ",")
 	client := peer
 	for i := len(hops) - 1; i >= 0; i-- {
-		addr, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		addr, err := hop(strings.TrimSpace(hops[i]))
 		if err != nil {
 			return client // what a proxy of ours did not write is not read
 		}
@@ -37,6 +37,14 @@ func (o Options) forwardedFor(headers []string, peer netip.Addr) netip.Addr {
 		}
 	}
 	return client
+}
+
+// hop reads one entry. Some proxies write the client's port along.
+func hop(s string) (netip.Addr, error) {
+	if ap, err := netip.ParseAddrPort(s); err == nil {
+		return ap.Addr(), nil
+	}
+	return netip.ParseAddr(s)
 }
 
 func (o Options) trusted(a netip.Addr) bool {

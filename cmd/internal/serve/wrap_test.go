@@ -276,6 +276,8 @@ func TestForwarding(t *testing.T) {
 		{"empty", "10.1.1.1:1", "10.1.1.1", []string{""}},
 		{"mapped", "[::ffff:10.1.1.1]:1", "198.51.100.9", []string{"::ffff:198.51.100.9"}},
 		{"v6", "[fd00::1]:1", "2001:db8::7", []string{"2001:db8::7"}},
+		{"with its port", "10.1.1.1:1", "198.51.100.9", []string{"203.0.113.5, 198.51.100.9:40312"}},
+		{"v6 with its port", "[fd00::1]:1", "2001:db8::7", []string{"[2001:db8::7]:40312"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h, _ := site(t, func(o *Options) { o.TrustedProxies = proxies })
