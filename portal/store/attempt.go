@@ -109,17 +109,8 @@ func readAttempt(ctx context.Context, q querier, portalID string, digest []byte,
 
 // SetAddress notes the address typed in an attempt.
 func (s *Store) SetAddress(ctx context.Context, portalID string, v portal.Visitor, handle string, a discovery.Address) error {
-	return s.updateAttempt(ctx, portalID, v, handle, `address = $1`, a.Clear())
-}
-
-// SetKeep notes whether the person wants to stay signed in.
-func (s *Store) SetKeep(ctx context.Context, portalID string, v portal.Visitor, handle string, keep bool) error {
-	return s.updateAttempt(ctx, portalID, v, handle, `keep = $1`, keep)
-}
-
-func (s *Store) updateAttempt(ctx context.Context, portalID string, v portal.Visitor, handle, set string, value any) error {
-	ok, err := one(ctx, s.db, `UPDATE attempts SET `+set+` WHERE digest = $2 AND portal = $3 AND browser = $4 AND expires > $5`,
-		value, blob(portal.Secret(handle).Digest()), portalID, blob(v.Browser.Digest()), micros(s.now()))
+	ok, err := one(ctx, s.db, `UPDATE attempts SET address = $1 WHERE digest = $2 AND portal = $3 AND browser = $4 AND expires > $5`,
+		a.Clear(), blob(portal.Secret(handle).Digest()), portalID, blob(v.Browser.Digest()), micros(s.now()))
 	if err == nil && !ok {
 		return portal.ErrAttempt
 	}
