@@ -19,7 +19,7 @@ type Log struct {
 	Format string     // json (the default) or text
 }
 
-// Product is what pages and mails call the whole.
+// Product is what pages call the whole. Mails speak of the portal alone.
 type Product struct {
 	Name string
 }

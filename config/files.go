@@ -169,7 +169,7 @@ func ed25519Public(kind Kind) func(value) ed25519.PublicKey {
 	}
 }
 
-// TLS is a certificate and its key, read again when the files change.
+// TLS is a certificate and its key, read again every minute.
 type TLS struct{ CertFile, KeyFile string }
 
 // certificates reads a tls section, or nil when there is none.

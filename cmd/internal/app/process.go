@@ -111,6 +111,10 @@ func (p *process) listen(name, addr string, cert *serve.Certificate, h http.Hand
 		p.addrs = map[string]string{}
 	}
 	p.addrs[name] = s.Addr().String()
+	if cert != nil {
+		// Whatever renews certificates need not know of us.
+		p.every(time.Minute, "reading the certificate of the "+name+" listener again", func(context.Context) error { return cert.Reload() })
+	}
 	return s, nil
 }
 
