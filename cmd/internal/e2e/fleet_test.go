@@ -5,6 +5,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/domicile-sso/domicile/federation/idptest"
@@ -42,12 +43,24 @@ func ship(t testing.TB, people ...idptest.User) *fleet {
 		people = append(people, idptest.User{Address: address, Password: atTheirs, GivenName: "Given", FamilyName: "Family"})
 	}
 
+	var both sync.WaitGroup
+	both.Go(func() { f.fitEU(people) })
+	both.Go(func() { f.fitUS(people) })
+	both.Wait()
+	if t.Failed() {
+		t.FailNow()
+	}
+	return f
+}
+
+func (f *fleet) fitEU(people []idptest.User) {
 	var err error
 	if f.saml, err = idptest.NewSAML(idptest.SAMLOptions{Name: "Acme", Users: people}); err != nil {
-		t.Fatal(err)
+		f.t.Error(err)
+		return
 	}
 	idp := httptest.NewServer(f.saml)
-	t.Cleanup(idp.Close)
+	f.t.Cleanup(idp.Close)
 	f.saml.SetURL(idp.URL)
 	f.acme = f.eu.portal("acme", "Acme Corporation")
 	f.umbrella = f.eu.portal("umbrella", "Umbrella")
@@ -56,10 +69,12 @@ func ship(t testing.TB, people ...idptest.User) *fleet {
 	}
 	f.eu.do("domain", "route", "acme.example", "--portal", "acme", "--connection", "acme-saml", "--jit")
 	f.eu.do("domain", "route", "umbrella.example", "--portal", "umbrella", "--connection", "umbrella-saml", "--jit", "--password")
+}
 
+func (f *fleet) fitUS(people []idptest.User) {
 	f.openID = idptest.NewOIDC(idptest.OIDCOptions{Name: "Globex", Users: people})
 	provider := httptest.NewServer(f.openID)
-	t.Cleanup(provider.Close)
+	f.t.Cleanup(provider.Close)
 	f.openID.SetIssuer(provider.URL)
 	f.globex = f.us.portal("globex", "Globex")
 	f.initech = f.us.portal("initech", "Initech")
@@ -70,7 +85,6 @@ func ship(t testing.TB, people ...idptest.User) *fleet {
 		"--client-id", "domicile", "--client-secret-file", f.path("us-east", "client-secret"))
 	f.us.do("domain", "route", "globex.example", "--portal", "globex", "--connection", "globex-oidc", "--jit")
 	f.us.do("domain", "route", "initech.example", "--portal", "initech")
-	return f
 }
 
 // rewrite changes a word of a file.

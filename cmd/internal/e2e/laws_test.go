@@ -95,14 +95,11 @@ func (f *fleet) byRoute(t *testing.T, address, name, site string) *visitor {
 	return v
 }
 
-// TestDatabaseGone: a database stops answering, is jammed, and comes back. The
-// front door's first: domains still lead on from the snapshot. Then a region's.
-func TestDatabaseGone(t *testing.T) {
+// TestDirectory is about what the front door knows, and what becomes of people
+// when it does not. Making a fleet takes longer than any of this, so the tests
+// share one and follow one another.
+func TestDirectory(t *testing.T) {
 	f := ship(t)
-	toDirectory, directory := before(t, servertest.Postgres(t))
-	f.write("front/database", "%s", directory)
-	f.rewrite("front.yaml", "database: sqlite:front/directory.db", "database_file: front/database")
-	run(t, "migrate", "up", f.path("front.yaml"))
 	own, err := os.ReadFile(f.path("us-east", "database"))
 	if err != nil {
 		t.Fatal(err)
@@ -110,13 +107,35 @@ func TestDatabaseGone(t *testing.T) {
 	toRegion, database := before(t, string(own))
 	f.write("us-east/database", "%s", database)
 	f.sail()
+	t.Run("published soon", f.soon)
+	t.Run("published after an outage", f.published)
+	t.Run("broken", f.broken)
+	t.Run("its database gone", func(t *testing.T) { f.databaseGone(t, toRegion) })
+	t.Run("a record ends", f.recordEnds)
+}
+
+// databaseGone: a database stops answering, is jammed, and comes back. The front
+// door's first, which is a PostgreSQL from now on, and fills by itself: domains
+// still lead on from the snapshot. Then a region's.
+func (f *fleet) databaseGone(t *testing.T, toRegion *gate) {
+	toDirectory, directory := before(f.t, servertest.Postgres(f.t))
+	f.write("front/database", "%s", directory)
+	f.rewrite("front.yaml", "database: sqlite:front/directory.db", "database_file: front/database")
+	run(t, "migrate", "up", f.path("front.yaml"))
+	f.startFront()
+	// Regions look after the directory every 15 seconds, and whenever they have
+	// something to tell it.
+	f.eu.do("account", "invite", "first@elsewhere.example", "--portal", "acme")
+	f.us.do("account", "invite", "second@elsewhere.example", "--portal", "globex")
+	f.knows(ada, "acme")
+	f.knows(gus, "globex")
 	const guest, later = "guest@elsewhere.example", "later@elsewhere.example"
 	f.us.invited("globex", guest)
 	f.knows(guest, "globex")
 
 	t.Run("the directory's is gone", func(t *testing.T) {
 		toDirectory.shut()
-		f.unsure(t, stranger(1))
+		f.unsure(t, stranger(2))
 		f.byRoute(t, "new.here@acme.example", "Acme Corporation", "")
 		f.byRoute(t, "new.here@initech.example", "Initech", f.initech)
 		if code, _ := fetch(t, f.url+"/readyz"); code != http.StatusOK {
@@ -130,12 +149,12 @@ func TestDatabaseGone(t *testing.T) {
 
 		toDirectory.unlock(t)
 		f.knows(later, "globex") // "not known" was not remembered, and the claim not lost
-		f.unknown(t, stranger(1))
+		f.unknown(t, stranger(2))
 	})
 	t.Run("the directory's is jammed", func(t *testing.T) {
 		toDirectory.stick()
 		began := time.Now()
-		code, header, body := f.question(t, stranger(2))
+		code, header, body := f.question(t, stranger(3))
 		if code != http.StatusServiceUnavailable {
 			t.Errorf("a directory that says nothing reads as %d %s", code, body)
 		}
@@ -143,7 +162,7 @@ func TestDatabaseGone(t *testing.T) {
 		t.Logf("that took %v", time.Since(began).Round(time.Millisecond))
 		toDirectory.free()
 		until(t, "the directory's recovery", func() bool {
-			ids, err := f.discover(stranger(2))
+			ids, err := f.discover(stranger(3))
 			return err == nil && len(ids) == 0
 		})
 		visit(t).open(f.url+"/").enter(ada).atSAML(f, atTheirs).home(f.acme, ada, "EU")
@@ -192,10 +211,8 @@ func TestDatabaseGone(t *testing.T) {
 	})
 }
 
-// TestDirectoryBroken: the front door's SQLite file is there, and no longer what
-// it was.
-func TestDirectoryBroken(t *testing.T) {
-	f := ship(t).sail()
+// broken: the front door's SQLite file is there, and no longer what it was.
+func (f *fleet) broken(t *testing.T) {
 	db, err := sqldb.Open(t.Context(), "sqlite:"+f.path("front", "directory.db"))
 	if err != nil {
 		t.Fatal(err)
@@ -233,14 +250,12 @@ func TestDirectoryBroken(t *testing.T) {
 	}
 }
 
-// TestRegionRecordEnds: a region whose record expires is out of rotation, and
+// recordEnds: a region whose record expires is out of rotation, and
 // nobody of its portals is sent anywhere else (law 8); the other goes on.
-func TestRegionRecordEnds(t *testing.T) {
-	f := ship(t)
+func (f *fleet) recordEnds(t *testing.T) {
 	f.eu.do("account", "invite", consultant, "--portal", "acme")
 	f.us.do("account", "invite", consultant, "--portal", "initech")
 	f.us.do("account", "invite", "guest@elsewhere.example", "--portal", "globex")
-	f.sail()
 	until(t, "the chooser", func() bool {
 		ids, err := f.discover(consultant)
 		return err == nil && len(ids) == 2
@@ -273,7 +288,7 @@ func TestRegionRecordEnds(t *testing.T) {
 		t.Error("a portal whose region has no record is offered")
 	}
 	visit(t).open(f.url+"/").enter(ada).atSAML(f, atTheirs).home(f.acme, ada, "EU")
-	f.unknown(t, stranger(1))
+	f.unknown(t, stranger(4))
 	if code, _ := fetch(t, f.url+"/readyz"); code != http.StatusOK {
 		t.Errorf("one region without a record makes the front door unready: %d", code)
 	}

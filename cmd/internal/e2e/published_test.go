@@ -169,12 +169,10 @@ func (f *fleet) counted(t *testing.T, metric string) int {
 	return 0
 }
 
-// TestPublished: a region changes a hundred accounts while the front door is
+// published: a region changes a hundred accounts while the front door is
 // away. Afterwards the directory holds exactly what is true, each thing once and
 // in the order in which it became so; emptied, it fills again by itself.
-func TestPublished(t *testing.T) {
-	f := ship(t).sail()
-	f.soon(t)
+func (f *fleet) published(t *testing.T) {
 	o := openOffice(t, f.us)
 	person := func(i int) string { return fmt.Sprintf("guest%03d@elsewhere.example", i) }
 	const before, after = 50, 120
