@@ -42,9 +42,13 @@ func (s *Store) guess(ctx context.Context, portalID string, v portal.Visitor, ad
 	default:
 		g.stored, g.why = g.account.hash, "password_wrong"
 	}
-	if g.account != nil && v.Browser != "" {
+	id := "" // nobody's: asked for all the same, so that an unknown address costs as much
+	if g.account != nil {
+		id = g.account.ID
+	}
+	if v.Browser != "" {
 		var n int
-		err = s.db.QueryRowContext(ctx, `SELECT COUNT(*) FROM devices WHERE account = $1 AND browser = $2`, g.account.ID, v.Browser.Digest()).Scan(&n)
+		err = s.db.QueryRowContext(ctx, `SELECT COUNT(*) FROM devices WHERE account = $1 AND browser = $2`, id, v.Browser.Digest()).Scan(&n)
 		if err != nil {
 			return g, failed("read devices", err)
 		}
