@@ -26,6 +26,11 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	suite.dir = dir
+	// Under the race detector every command would linger for a second at its end,
+	// and a test types dozens of them. Reports are printed where races happen.
+	if err := os.Setenv("GORACE", "atexit_sleep_ms=20 "+os.Getenv("GORACE")); err != nil {
+		panic(err)
+	}
 	code := m.Run()
 	for _, f := range slices.Backward(suite.end) {
 		f()
