@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -73,6 +74,7 @@ A person types an address on the global page and ends up signed in at the right
 portal, in the right jurisdiction, through the right federation.
 
 To see it at work: domicile demo`,
+		Version:           version(),
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		Args:              noArgs,
@@ -82,6 +84,22 @@ To see it at work: domicile demo`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.AddCommand(commands()...)
 	return root
+}
+
+// version is what the Go command recorded: a module version, or the commit that
+// was built.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v := info.Main.Version
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && v == "(devel)" {
+			v = s.Value
+		}
+	}
+	return v + ", " + info.GoVersion
 }
 
 // A usageError is a command line that was not understood.
