@@ -26,7 +26,6 @@ type evidence struct {
 	envelope  *etree.Element // the Response: trusted only if it was signed, so it may only refuse
 	assertion *etree.Element // read only out of what was signed
 	skew      time.Duration
-	end       time.Time // the moment from which the assertion would be refused as too old
 }
 
 // judge applies the rules of the Web Browser SSO profile (SAML Profiles 4.1.4)
@@ -52,7 +51,7 @@ func judge(envelope, assertion *etree.Element, want Expect) (federation.Identity
 		EmailVerified: true,
 		InResponseTo:  attrOr(envelope, "InResponseTo"),
 		OnceID:        attrOr(assertion, "ID"),
-		OnceUntil:     e.end.Add(e.skew),
+		OnceUntil:     e.lastMoment(),
 	}
 	if err := e.readAuthn(&identity); err != nil {
 		return federation.Identity{}, err
@@ -153,13 +152,12 @@ func (e *evidence) checkConditions() error {
 		}
 	}
 	if until, ok := attr(conditions, "NotOnOrAfter"); ok {
-		return e.endsAt(until, "expired")
+		return e.over(until, "expired")
 	}
 	return nil
 }
 
-// endsAt refuses what is over, and keeps the earliest end there is.
-func (e *evidence) endsAt(until, code string) error {
+func (e *evidence) over(until, code string) error {
 	at, err := parseTime(until)
 	if err != nil {
 		return err
@@ -167,10 +165,29 @@ func (e *evidence) endsAt(until, code string) error {
 	if !e.Now.Before(at.Add(e.skew)) {
 		return refuse(code)
 	}
-	if e.end.IsZero() || at.Before(e.end) {
-		e.end = at
-	}
 	return nil
+}
+
+// lastMoment is when the assertion may be forgotten, because from then on it
+// would be refused as too old: the conditions and one of the bearer
+// confirmations must hold, be it another one than today. The widest skew counts,
+// whatever the connection's is now.
+func (e *evidence) lastMoment() time.Time {
+	var last time.Time
+	for _, c := range children(child(e.assertion, "a:Subject"), "a:SubjectConfirmation") {
+		if attrOr(c, "Method") != methodBearer {
+			continue
+		}
+		at, err := parseTime(attrOr(child(c, "a:SubjectConfirmationData"), "NotOnOrAfter"))
+		if err == nil && at.After(last) {
+			last = at
+		}
+	}
+	at, err := parseTime(attrOr(child(e.assertion, "a:Conditions"), "NotOnOrAfter"))
+	if err == nil && at.Before(last) {
+		last = at
+	}
+	return last.Add(maxSkew)
 }
 
 // checkInResponseTo: an answer must answer a request of this very browser. An
@@ -227,7 +244,7 @@ func (e *evidence) checkConfirmation(data *etree.Element) error {
 	if !ok {
 		return refuse("confirmation_expired")
 	}
-	return e.endsAt(until, "confirmation_expired")
+	return e.over(until, "confirmation_expired")
 }
 
 // readAuthn: SAML Core 2.7.2. One statement about one sign-in.

@@ -44,7 +44,46 @@ func TestIdentity(t *testing.T) {
 	refused(t, response, want, "expired")
 }
 
-// An assertion is remembered until the earlier of its two ends.
+// An assertion with two bearer confirmations is good until the later one ends:
+// forgotten any earlier, it could be played again.
+func TestOnceUntilTheLastConfirmation(t *testing.T) {
+	const path = "./Assertion/Subject/SubjectConfirmation"
+	for name, tc := range map[string]struct{ first, second, conditions, want time.Duration }{
+		"later second":           {2 * time.Minute, 4 * time.Minute, 5 * time.Minute, 4 * time.Minute},
+		"later first":            {4 * time.Minute, 2 * time.Minute, 5 * time.Minute, 4 * time.Minute},
+		"first over already":     {-2 * time.Minute, 4 * time.Minute, 5 * time.Minute, 4 * time.Minute},
+		"conditions end earlier": {2 * time.Minute, 4 * time.Minute, 3 * time.Minute, 3 * time.Minute},
+		"conditions do not end":  {2 * time.Minute, 4 * time.Minute, 0, 4 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			scene, want := stage(t)
+			response := mint(t, scene, idptest.SAMLMint{Edit: func(r *etree.Element) {
+				first := r.FindElement(path)
+				second := first.Copy()
+				r.FindElement("./Assertion/Subject").AddChild(second)
+				first.FindElement("./SubjectConfirmationData").CreateAttr("NotOnOrAfter", idptest.Stamp(noon.Add(tc.first)))
+				second.FindElement("./SubjectConfirmationData").CreateAttr("NotOnOrAfter", idptest.Stamp(noon.Add(tc.second)))
+				conditions := r.FindElement("./Assertion/Conditions")
+				conditions.RemoveAttr("NotOnOrAfter")
+				if tc.conditions != 0 {
+					conditions.CreateAttr("NotOnOrAfter", idptest.Stamp(noon.Add(tc.conditions)))
+				}
+			}})
+			got := accepted(t, response, want)
+			if end := noon.Add(tc.want + time.Minute); !got.OnceUntil.Equal(end) {
+				t.Errorf("kept until %v, want %v", got.OnceUntil, end)
+			}
+			want.Now = got.OnceUntil.Add(-time.Second)
+			accepted(t, response, want)
+			want.Now = got.OnceUntil
+			if _, err := saml.Verify(response, want); err == nil {
+				t.Error("accepted after it may have been forgotten")
+			}
+		})
+	}
+}
+
+// Both the conditions and the confirmation must hold: the earlier end counts.
 func TestOnceUntil(t *testing.T) {
 	for path, d := range map[string]time.Duration{
 		"./Assertion/Conditions": 2 * time.Minute,
