@@ -35,6 +35,7 @@ var (
 
 	perMailbox = Limit{Burst: 3, Every: 10 * time.Minute}
 	perMailer  = Limit{Burst: 20, Every: time.Minute}
+	perInvited = Limit{Burst: 3, Every: 10 * time.Minute}
 )
 
 // GuessBuckets are what one try at a password counts against. A browser that
@@ -54,11 +55,18 @@ func GuessBuckets(portalID string, a discovery.Address, v Visitor, known bool) [
 	}
 }
 
-// MailBuckets are what a mail to a counts against: the mailbox, so that nobody
+// MailBuckets are what a mail that a stranger asked for counts against: the mailbox, so that nobody
 // can flood it, and who asked for it.
 func MailBuckets(portalID string, a discovery.Address, v Visitor) (mailbox, mailer Bucket) {
 	return Bucket{bucketKey("mailbox", portalID, a.Clear()), perMailbox},
 		Bucket{bucketKey("mailer", portalID, Network(v.Client)), perMailer}
+}
+
+// InvitationBucket is what an invitation to a counts against. It is not the
+// mailbox's that strangers can fill: asking for resets keeps nobody from being
+// invited.
+func InvitationBucket(portalID string, a discovery.Address) Bucket {
+	return Bucket{bucketKey("invited", portalID, a.Clear()), perInvited}
 }
 
 // TooMany is the answer when a bucket is full.

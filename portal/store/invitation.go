@@ -21,8 +21,8 @@ func (s *Store) Invite(ctx context.Context, v portal.Visitor, inv portal.Invitat
 	if err != nil {
 		return false, failed("hash password", err)
 	}
-	mailbox, _ := portal.MailBuckets(inv.Portal, inv.Address, v)
-	if wait, err := s.charge(ctx, mailbox); err != nil || wait > 0 {
+	invited := portal.InvitationBucket(inv.Portal, inv.Address)
+	if wait, err := s.charge(ctx, invited); err != nil || wait > 0 {
 		if err == nil {
 			err = portal.TooMany("mail_throttled", wait)
 		}
@@ -57,7 +57,7 @@ func (s *Store) Invite(ctx context.Context, v portal.Visitor, inv portal.Invitat
 		return u.sendInvitation(ctx, a, inv, temporary, hash)
 	})
 	if err == nil && !changed {
-		err = s.refund(ctx, mailbox)
+		err = s.refund(ctx, invited)
 	}
 	return changed && err == nil, err
 }

@@ -126,6 +126,22 @@ func TestResetMailLimit(t *testing.T) {
 	})
 }
 
+// Whoever asks for resets of an address keeps nobody from being invited by it;
+// and invitations have a limit of their own.
+func TestResetsDoNotBlockInvitation(t *testing.T) {
+	each(t, func(t *testing.T, x *fixture) {
+		for range 10 {
+			x.requestReset("max@consult.example")
+		}
+		x.letters()
+		for range 3 {
+			x.invite("max@consult.example")
+		}
+		_, err := x.Invite(x.ctx, visitor("admin"), portal.Invitation{Portal: "acme", Address: addr(t, "max@consult.example")})
+		wantCode(t, err, "mail_throttled")
+	})
+}
+
 func TestOneResetTokenOneReset(t *testing.T) {
 	each(t, func(t *testing.T, x *fixture) {
 		x.account("ian@cloud.example")
