@@ -9,8 +9,8 @@ import (
 	"github.com/domicile-sso/domicile/portal"
 )
 
-// Audit appends an event that belongs to no other use case. At and, unless
-// set, nothing else is filled in.
+// Audit appends an event that belongs to no other use case. Its time is the
+// store's, whatever At says; everything else is written as given.
 func (s *Store) Audit(ctx context.Context, e portal.Event) error {
 	return s.change(ctx, e.Portal, portal.Visitor{}, func(u *unit) error {
 		e.At = u.now

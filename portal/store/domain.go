@@ -97,19 +97,20 @@ func domainFor(ctx context.Context, q querier, portalID, name string) (portal.Do
 	if err != nil {
 		return portal.Domain{}, false, err
 	}
-	d, ok := covering(all, name)
+	d, ok := covering(all, name, func(d portal.Domain) portal.Domain { return d })
 	return d, ok, nil
 }
 
-func covering(all []portal.Domain, name string) (portal.Domain, bool) {
+// covering is the most specific of all whose domain covers a name.
+func covering[T any](all []T, name string, domain func(T) portal.Domain) (found T, ok bool) {
 	for _, candidate := range portal.Candidates(name) {
-		for _, d := range all {
-			if d.Name == candidate {
-				return d, d.Covers(name)
+		for _, t := range all {
+			if d := domain(t); d.Name == candidate {
+				return t, d.Covers(name)
 			}
 		}
 	}
-	return portal.Domain{}, false
+	return found, false
 }
 
 // Domains are those of a portal, by name.

@@ -157,7 +157,7 @@ func (w *claimWriter) entries(ctx context.Context, r pendingRow) ([]discovery.Cl
 	}
 	gone := !portal.Findable(r.status, r.confirmed)
 	signIn := []discovery.SignIn{discovery.Password}
-	if d, ok := coveringWay(ways, address.Domain()); ok {
+	if d, ok := covering(ways, address.Domain(), func(w way) portal.Domain { return w.Domain }); ok {
 		signIn = d.Ways(d.kind)
 	}
 	var out []discovery.Claim
@@ -166,17 +166,6 @@ func (w *claimWriter) entries(ctx context.Context, r pendingRow) ([]discovery.Cl
 			Entry: &discovery.Entry{Blind: id, Portal: r.Portal, SignIn: signIn}})
 	}
 	return out, nil
-}
-
-func coveringWay(ways []way, name string) (way, bool) {
-	for _, candidate := range portal.Candidates(name) {
-		for _, d := range ways {
-			if d.Name == candidate {
-				return d, d.Covers(name)
-			}
-		}
-	}
-	return way{}, false
 }
 
 func (w *claimWriter) waysOf(ctx context.Context, portalID string) ([]way, error) {
