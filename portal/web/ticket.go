@@ -11,7 +11,8 @@ import (
 )
 
 // openTicket takes the front door's hint: it fills in the address and nothing
-// else. The region signs the person in as if they had typed it. The URL with the
+// else. The region signs the person in as if they had typed it; the ticket's
+// connection is not read, since the portal's domain decides. The URL with the
 // ticket is left behind at once.
 func (s *Site) openTicket(v *visit, sealed string) error {
 	if v.passive() {

@@ -8,8 +8,9 @@
 // region holds, bound to the region, the portal and the purpose, under the front
 // door's signature.
 //
-// A ticket is a hint. It fills in an address and picks a connection; whoever
-// forges one gains a filled-in form. It lives for a minute and is used once,
+// A ticket is a hint. It fills in an address, and says which connection the
+// directory has for it; the portal's own domains decide where that address signs
+// in. Whoever forges one gains a filled-in form. It lives for a minute and is used once,
 // which the region's database decides by [Ticket.ID].
 package ticket
 
@@ -60,7 +61,7 @@ type Ticket struct {
 	ID         string // random; the region's unique index makes the ticket single-use
 	Region     string
 	Portal     string
-	Connection string // the federation to go on to; empty: the portal decides
+	Connection string // what the directory has for the domain; a hint: the portal's own domains decide
 	Address    string // normalised, in clear: the reason for the sealing
 	Issued     time.Time
 	Expires    time.Time
