@@ -38,6 +38,7 @@ func furnish(t testing.TB, dir string) {
 		"keys/ticket.key":     key(TicketKey, 5),
 		"keys/publishing.key": key(PublishingKey, 6),
 		"keys/data.key":       key(DataKey, 7),
+		"keys/data-2.key":     key(DataKey, 8),
 		"keys/damaged.key":    string(CookieKey) + ":****",
 		"keys/short.key":      EncodeKey(CookieKey, []byte("short")),
 		"keys/two.key":        key(CookieKey, 2) + key(CookieKey, 3),
@@ -160,10 +161,10 @@ func TestExamplePortal(t *testing.T) {
 	}
 	for what, pair := range map[string][2]any{
 		"database":     {c.Database.Reveal(), "postgres://domicile:" + canary + "@db.internal/eu"},
-		"region":       {c.Region, Region{"eu-central", "EU"}},
+		"region":       {c.Region, Region{"eu-central", "EU", "Frankfurt"}},
 		"tickets":      {c.Keys.Tickets[0].Reveal(), EncodeKey(TicketKey, bytes.Repeat([]byte{5}, 32))},
 		"publishing":   {[]byte(c.Keys.Publishing.Ed25519().Seed()), bytes.Repeat([]byte{6}, 32)},
-		"data":         {c.Keys.Data.Bytes(), bytes.Repeat([]byte{7}, 32)},
+		"data":         {c.Keys.DataKeys(), [][]byte{bytes.Repeat([]byte{7}, 32)}},
 		"internal_url": {c.FrontDoor.InternalURL.String(), "https://login.internal.example.com:8444"},
 		"ticket_keys":  {len(c.FrontDoor.TicketKeys), 1},
 		"smtp":         {c.Mail.SMTP.Reveal(), "smtp://domicile:" + canary + "@mail.internal:587"},
@@ -217,6 +218,27 @@ func TestBad(t *testing.T) {
 				t.Error("a secret is repeated")
 			}
 		})
+	}
+}
+
+// A data key is replaced by putting the new one in front.
+func TestDataKeysInTheirOrder(t *testing.T) {
+	dir := t.TempDir()
+	furnish(t, dir)
+	t.Setenv("DOMICILE_DATABASE", "postgres://domicile:"+canary+"@db.internal/eu")
+	path := place(t, dir, "../docs/examples/portal.yaml")
+	example, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, strings.Replace(string(example), "    - keys/data.key\n", "    - keys/data-2.key\n    - keys/data.key\n", 1))
+	c, err := LoadPortal(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := [][]byte{bytes.Repeat([]byte{8}, 32), bytes.Repeat([]byte{7}, 32)}
+	if diff := cmp.Diff(want, c.Keys.DataKeys()); diff != "" {
+		t.Error(diff)
 	}
 }
 

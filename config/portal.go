@@ -37,13 +37,23 @@ type Portal struct {
 type Region struct {
 	Name         string
 	Jurisdiction string
+	Title        string // "Frankfurt", as people read it; empty: not said
 }
 
 // Keys are the private keys of the region.
 type Keys struct {
 	Tickets    []Secret // text of HPKE keys that open tickets; the newest first
 	Publishing Secret   // Ed25519: signs claims
-	Data       Secret   // 32 bytes: seals secrets at rest
+	Data       []Secret // 32 bytes each: seal secrets at rest; the newest first, older ones still open
+}
+
+// DataKeys are the bytes of Data.
+func (k Keys) DataKeys() [][]byte {
+	var keys [][]byte
+	for _, key := range k.Data {
+		keys = append(keys, key.Bytes())
+	}
+	return keys
 }
 
 // FrontDoor is the global side as the region knows it.
@@ -120,34 +130,42 @@ func region(s *section) Region {
 	return Region{
 		Name:         need(sub, "name", "the region's name in its signed record", word(regionName, "lower-case letters, digits and hyphens, at most 40")),
 		Jurisdiction: need(sub, "jurisdiction", "the legal territory in its signed record, such as EU", word(jurisdiction, "upper-case letters, digits and hyphens, 2 to 12, such as EU")),
+		Title:        get(sub, "title", text, ""),
 	}
 }
 
 func keys(s *section) Keys {
 	sub := s.sub("keys", true)
 	defer sub.done()
-	const want = "a list of ticket key files, the newest first"
-	seen := map[string]bool{}
 	k := Keys{
-		Tickets: need(sub, "ticket_key_files", want, list(func(v value) Secret {
-			t, ok := secretFile(v)
-			if !ok {
-				return Secret{}
-			}
-			key := decodeSecret(v, TicketKey, t)
-			if !key.IsZero() && seen[key.Reveal()] {
-				v.wrong("this key is in the list twice")
-			}
-			seen[key.Reveal()] = true
-			return NewSecret(EncodeKey(TicketKey, key.Bytes()))
-		})),
 		Publishing: sub.key("publishing_key", PublishingKey, true),
-		Data:       sub.key("data_key", DataKey, true),
+		Data:       keyFiles(sub, "data_key_files", DataKey, "a list of data key files, the newest first"),
 	}
-	if at, ok := sub.entries["ticket_key_files"]; ok && len(k.Tickets) == 0 && at.isList() {
-		at.wrong("it is empty: want %s", want)
+	for _, key := range keyFiles(sub, "ticket_key_files", TicketKey, "a list of ticket key files, the newest first") {
+		k.Tickets = append(k.Tickets, NewSecret(EncodeKey(TicketKey, key.Bytes())))
 	}
 	return k
+}
+
+// keyFiles reads a list of files with a key each.
+func keyFiles(s *section, name string, kind Kind, want string) []Secret {
+	seen := map[string]bool{}
+	keys := need(s, name, want, list(func(v value) Secret {
+		t, ok := secretFile(v)
+		if !ok {
+			return Secret{}
+		}
+		key := decodeSecret(v, kind, t)
+		if !key.IsZero() && seen[key.Reveal()] {
+			v.wrong("this key is in the list twice")
+		}
+		seen[key.Reveal()] = true
+		return key
+	}))
+	if at, ok := s.entries[name]; ok && len(keys) == 0 && at.isList() {
+		at.wrong("it is empty: want %s", want)
+	}
+	return keys
 }
 
 func frontDoor(s *section) FrontDoor {

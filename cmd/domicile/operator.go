@@ -62,7 +62,7 @@ func openRegion(ctx context.Context, path string) (_ *operator, done func(), err
 	if err != nil {
 		return nil, nil, err
 	}
-	vault, err := portal.NewVault(c.Keys.Data.Bytes())
+	vault, err := portal.NewVault(c.Keys.DataKeys()...)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -61,9 +61,10 @@ func DiscoverySettings(c *config.Discovery, log *slog.Logger) (DiscoveryOptions,
 func PortalSettings(c *config.Portal, log *slog.Logger) (PortalOptions, error) {
 	o := PortalOptions{
 		Region:        c.Region.Name,
+		RegionName:    c.Region.Title,
 		Jurisdiction:  c.Region.Jurisdiction,
 		HTTPS:         c.FrontDoor.PublicURL.Scheme == "https",
-		VaultKeys:     [][]byte{c.Keys.Data.Bytes()},
+		VaultKeys:     c.Keys.DataKeys(),
 		FrontDoor:     c.FrontDoor.PublicURL.String(),
 		FrontDoorKeys: c.FrontDoor.TicketKeys,
 		ClaimsURL:     c.FrontDoor.InternalURL.String(),

@@ -93,7 +93,7 @@ region: {name: %[4]s, jurisdiction: %[5]s}
 keys:
   ticket_key_files: [%[4]s/ticket.key]
   publishing_key_file: %[4]s/publishing.key
-  data_key_file: %[4]s/data.key
+  data_key_files: [%[4]s/data.key]
 blind_id_keys: [{version: 1, key_file: blind/blind-id.key}]
 front_door:
   public_url: %[6]s

@@ -36,7 +36,7 @@ func openOffice(t *testing.T, r *region) *office {
 	if err != nil {
 		t.Fatal(err)
 	}
-	vault, err := portal.NewVault(c.Keys.Data.Bytes())
+	vault, err := portal.NewVault(c.Keys.DataKeys()...)
 	if err != nil {
 		t.Fatal(err)
 	}
