@@ -110,6 +110,7 @@ func TestHeadersOnEveryAnswer(t *testing.T) {
 		{"413 by length", request("POST", "/", "a="+big), 413},
 		{"panic", request("GET", "/panic", ""), 500},
 		{"421", request("GET", "/", "", "Host", "evil.test"), 421},
+		{"host in capitals", request("GET", "/", "", "Host", "PORTAL.test"), 200},
 		{"host with another port", request("GET", "/", "", "Host", "portal.test:81"), 421},
 		{"cross-site", request("POST", "/", "a=b", "Sec-Fetch-Site", "cross-site"), 403},
 		{"multipart", request("POST", "/", "a", "Content-Type", "x"), 400},
