@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/domicile-sso/domicile/discovery"
@@ -68,15 +69,27 @@ func (s *Site) proved(r *http.Request) []string {
 	return ids
 }
 
-// keep puts a portal first in the cookie.
+// keep puts a portal first in the cookie. Where there is no room for all, the
+// oldest that was not proved goes: a lookup brings it back, and only its region
+// brings back one that was.
 func (s *Site) keep(w http.ResponseWriter, r *http.Request, k kept) {
 	list := []kept{k}
 	for _, old := range s.kept(r) {
 		if old.Portal == k.Portal {
 			list[0].Proved = list[0].Proved || old.Proved
-		} else if len(list) < keepMost {
+		} else {
 			list = append(list, old)
 		}
+	}
+	for len(list) > keepMost {
+		oldest := len(list) - 1
+		for i := oldest; i > 0; i-- {
+			if !list[i].Proved {
+				oldest = i
+				break
+			}
+		}
+		list = slices.Delete(list, oldest, oldest+1)
 	}
 	plain, err := json.Marshal(map[string]any{"u": s.Now().Add(keepFor).Unix(), "l": list})
 	if err != nil {

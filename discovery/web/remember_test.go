@@ -104,6 +104,18 @@ func TestCookieIsBounded(t *testing.T) {
 	d.wantOffers(c, "g.eu", "f.eu", "e.eu", "d.eu", "c.eu")
 }
 
+// Looking around does not push out what a region vouched for.
+func TestProvedPortalsStay(t *testing.T) {
+	d := newDoor(t)
+	d.populate()
+	c := d.cookie(d.do(post("/remember", url.Values{"proof": {d.proof("eu", "hidden")}})))
+	for _, id := range []string{"a", "b", "c", "d", "e", "f"} {
+		d.publish("eu", portal("eu", id, "Portal "+id, discovery.Listed), route(id+".example", id, "", discovery.Password))
+		c = d.cookie(d.do(ask("x@"+id+".example", c)))
+	}
+	d.wantOffers(c, "f.eu", "e.eu", "d.eu", "c.eu", "hidden.eu")
+}
+
 func TestProvenPortalNeedsProof(t *testing.T) {
 	d := newDoor(t)
 	d.populate()
