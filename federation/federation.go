@@ -139,6 +139,18 @@ type Refusal struct {
 	Status int
 }
 
+// Cancelled reports whether the IdP says no more than that nobody was signed in:
+// the person turned back, or was not let in there.
+func (r *Refusal) Cancelled() bool {
+	switch r.Code {
+	case "idp_error":
+		return r.Detail == "access_denied"
+	case "status":
+		return r.Detail == "AuthnFailed" || r.Detail == "RequestDenied"
+	}
+	return false
+}
+
 func (r *Refusal) Error() string {
 	if r.Detail == "" {
 		return r.Code

@@ -168,7 +168,7 @@ func (s *Site) assertionConsumer(v *visit) error {
 	}
 	id, err := saml.Verify(response, want)
 	if err != nil {
-		return s.refuse(v, c, err)
+		return s.turnBack(v, c, legOf(legs, relay), err)
 	}
 	if id.InResponseTo == "" {
 		return s.askUnsolicited(v, c, id, response)
@@ -197,6 +197,16 @@ func (s *Site) legs(v *visit, sso portal.Secret, connection string) ([]portal.Fe
 		return nil, fmt.Errorf("read federated attempts: %w", err)
 	}
 	return legs, nil
+}
+
+// legOf is the leg that a RelayState names; a zero one if it names none.
+func legOf(legs []portal.Federated, relay string) portal.Federated {
+	for _, l := range legs {
+		if relay != "" && relay == l.State {
+			return l
+		}
+	}
+	return portal.Federated{}
 }
 
 // samlForm reads the one SAMLResponse of a form. Artifacts are refused, wherever
@@ -290,7 +300,7 @@ func (s *Site) callback(v *visit) error {
 	}
 	id, err := s.RelyingParty.Callback(v.r.Context(), c, leg.Attempt, q)
 	if err != nil {
-		return s.refuse(v, c, err)
+		return s.turnBack(v, c, leg, err)
 	}
 	in, err := s.Store.SignInFederated(v.r.Context(), v.portal.ID, v.visitor(), leg, id)
 	return s.arrived(v, discovery.OIDC, in, err)
@@ -305,6 +315,23 @@ func (s *Site) arrived(v *visit, method discovery.SignIn, in portal.SignedIn, er
 	// The cookie of the trip stays until it expires: another tab may still be at
 	// its provider, and this leg is spent in the store.
 	return v.enter(in)
+}
+
+// turnBack is refuse for an answer that belongs to a trip of this browser. Who
+// only turned back at the provider finds the sign-in page, and the attempt as it
+// was. A forged answer gets no further than that.
+func (s *Site) turnBack(v *visit, c federation.Connection, leg portal.Federated, cause error) error {
+	err := s.refuse(v, c, cause)
+	var refusal *federation.Refusal
+	var e *discovery.Error
+	if leg.State == "" || !errors.As(cause, &refusal) || !refusal.Cancelled() ||
+		!errors.As(err, &e) || e.Kind != discovery.Forbidden || page.ForPrograms(v.r) {
+		return err
+	}
+	return v.showAddress(e.Kind.Status(), addressPage{
+		Notice:    "You cancelled, or were not let in, at your organisation’s sign-in. You can try again.",
+		Reference: page.Reference(v.r.Context()), Attempt: leg.Handle, Email: emailField(""),
+	})
 }
 
 // refuse audits that an identity provider's answer was not believed, and turns

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/beevik/etree"
+
 	"github.com/domicile-sso/domicile/discovery/page/pagetest"
 	"github.com/domicile-sso/domicile/federation/idptest"
 	"github.com/domicile-sso/domicile/federation/oidc"
@@ -203,7 +205,7 @@ func TestSAMLAttacks(t *testing.T) {
 			if !slices.Contains([]int{400, 403, 413}, a.StatusCode) || b.cookies[SessionCookie] != nil {
 				t.Errorf("got %d, session %v", a.StatusCode, b.cookies[SessionCookie])
 			}
-			if a.page.Text("h1") == "" || strings.Contains(a.body, "victim") || strings.Contains(a.body, attack.Code) {
+			if a.page.Text("h1") == "" || strings.Contains(a.body, "victim") || strings.Contains(a.page.Text("body"), attack.Code) {
 				t.Error("the page is not dull")
 			}
 			want := attack.Code
@@ -363,6 +365,77 @@ func TestOIDCSignIn(t *testing.T) {
 
 	a = b.post("/logout", nil)
 	a.want(t, 200, "You are signed out")
+}
+
+// Who turns back at the provider is told so on the ordinary sign-in page, and
+// goes on from there to the page first asked for.
+func TestTurningBack(t *testing.T) {
+	w := newFederatedWorld(t)
+	wantBack := func(t *testing.T, a answer, portalID, code string) {
+		t.Helper()
+		a.want(t, 403, "Sign in to "+map[string]string{"acme": "Acme", "globex": "Globex"}[portalID])
+		if got := a.page.Text(".notice"); !strings.Contains(got, "You can try again.") || !strings.Contains(got, "Reference") {
+			t.Errorf("told %q", got)
+		}
+		if strings.Contains(a.body, "evil") || strings.Contains(a.body, "gus@") {
+			t.Error("something is reflected")
+		}
+		if got := last(w.codes(portalID)); got != code {
+			t.Errorf("audit says %q, want %q", got, code)
+		}
+	}
+
+	t.Run("OIDC", func(t *testing.T) {
+		b := w.browser(globex)
+		back, err := url.Parse(w.through(b.depart("gus@globex.example", "/account")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := back.Query()
+		q.Del("code")
+		q.Set("error", "access_denied")
+		q.Set("error_description", "evil@evil.test")
+		a := b.get(back.Path + "?" + q.Encode())
+		wantBack(t, a, "globex", "idp_error")
+		to, err := url.Parse(b.follow(b.submit(a, url.Values{"email": {"gus@globex.example"}})).Header.Get("Location"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a := b.get(w.through(to)); a.StatusCode != 303 || a.Header.Get("Location") != "/account" {
+			t.Errorf("the second try leads to %d %q", a.StatusCode, a.Header.Get("Location"))
+		}
+	})
+	for _, code := range []string{"AuthnFailed", "RequestDenied", "NoPassive"} {
+		t.Run("SAML "+code, func(t *testing.T) {
+			b := w.browser(acme)
+			b.depart("ada@acme.example", "/account")
+			leg := b.leg("acme-saml")
+			response := w.turnedBack(w.target(acme, "acme-saml", leg.RequestID), code)
+			a := b.crossPost("/saml/acme-saml/acs", url.Values{"SAMLResponse": {response}, "RelayState": {leg.State}})
+			if code == "NoPassive" {
+				a.want(t, 403, "This was not accepted")
+				return
+			}
+			wantBack(t, a, "acme", "status")
+			stranger := w.browser(acme)
+			stranger.crossPost("/saml/acme-saml/acs", url.Values{"SAMLResponse": {response}, "RelayState": {leg.State}}).want(t, 403, "This was not accepted")
+		})
+	}
+}
+
+// turnedBack is a response that says why there is no assertion.
+func (w *world) turnedBack(to idptest.SAMLTarget, code string) string {
+	w.t.Helper()
+	s, err := w.saml.Mint(to, idptest.SAMLMint{Sign: idptest.SignNothing, Edit: func(r *etree.Element) {
+		r.RemoveChild(r.SelectElement("Assertion"))
+		status := r.FindElement("./Status/StatusCode")
+		status.CreateAttr("Value", "urn:oasis:names:tc:SAML:2.0:status:Responder")
+		status.CreateElement("samlp:StatusCode").CreateAttr("Value", "urn:oasis:names:tc:SAML:2.0:status:"+code)
+	}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return s
 }
 
 func TestOIDCAnswers(t *testing.T) {

@@ -86,7 +86,7 @@ func samples() map[string]map[string]any {
 				Method: "Your password for this portal", Ends: at, Idle: "Earlier if you do not use it for an hour"},
 		},
 		"account": {"any": accountPage{Address: who, Ways: []string{"Domain: your organisation’s own sign-in", "Cloud: your password for this portal"},
-			Method: "Your password for this portal", Since: at, Ends: at, HasPassword: true}},
+			Method: "Your password for this portal", Since: at, Ends: at, HasPassword: true, Changed: true}},
 		"account_password": {"wrong": old},
 	}
 }

@@ -180,7 +180,17 @@ func TestChangePassword(t *testing.T) {
 		}
 	}
 	before := b.cookies[SessionCookie].Value
-	b.follow(b.submit(a, url.Values{"old": {goodPassword}, "new": {betterPassword}, "confirm": {betterPassword}})).want(t, 200, "Your account")
+	if told := b.get("/account?changed=1").page.Text(".notice"); told != "" {
+		t.Errorf("told %q before", told)
+	}
+	done := b.follow(b.submit(a, url.Values{"old": {goodPassword}, "new": {betterPassword}, "confirm": {betterPassword}}))
+	done.want(t, 200, "Your account")
+	if told := done.page.Text(".notice"); !strings.Contains(told, "Your password is changed.") {
+		t.Errorf("told %q", told)
+	}
+	if told := b.get("/account").page.Text(".notice"); told != "" {
+		t.Errorf("told %q again", told)
+	}
 	if b.cookies[SessionCookie].Value == before || other.signedIn() {
 		t.Error("the session is the old one, or another goes on")
 	}

@@ -56,6 +56,10 @@ func (s *Site) account(v *visit) error {
 	if !known || d.AllowsPassword() {
 		p.Ways = append(p.Ways, "Cloud: your password for this portal")
 	}
+	if c, err := v.r.Cookie(noticeCookie); err == nil && !v.passive() {
+		p.Changed = c.Value == passwordChanged
+		v.dropCookie(noticeCookie, http.SameSiteLaxMode)
+	}
 	return v.render(http.StatusOK, "account", p)
 }
 

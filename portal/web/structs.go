@@ -114,6 +114,7 @@ type accountPage struct {
 	Method      string
 	Since, Ends moment
 	HasPassword bool
+	Changed     bool // the password, a moment ago
 }
 
 type accountPasswordPage struct {
