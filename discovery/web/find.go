@@ -176,7 +176,8 @@ func (s *Site) choose(w http.ResponseWriter, r *http.Request) error {
 	portal, a, ok := s.openChoice(token)
 	if !ok {
 		s.lookups.WithLabelValues("choice", "invalid").Inc()
-		return s.showFront(w, r, http.StatusBadRequest, emailField("").With("That list is no longer up to date. Please enter your address again."))
+		return s.startAgain(w, r, &discovery.Error{Kind: discovery.Invalid, Field: "choice", Code: "choice_spoilt",
+			Say: "That list is no longer up to date. Please enter your address again."})
 	}
 	found, err := s.resolve(r, "choice", a)
 	for _, d := range found {
@@ -187,7 +188,16 @@ func (s *Site) choose(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.showFront(w, r, http.StatusConflict, emailField("").With("That organisation’s portal has moved or closed. Please enter your address again."))
+	return s.startAgain(w, r, &discovery.Error{Kind: discovery.Conflict, Field: "choice", Code: "choice_gone",
+		Say: "That organisation’s portal has moved or closed. Please enter your address again."})
+}
+
+// startAgain answers a choice that leads nowhere with the front page.
+func (s *Site) startAgain(w http.ResponseWriter, r *http.Request, e *discovery.Error) error {
+	if page.ForPrograms(r) {
+		return e
+	}
+	return s.showFront(w, r, e.Kind.Status(), emailField("").With(e.Say))
 }
 
 // formValue reads the one value of a field from the body of a form. A field

@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -64,6 +65,33 @@ func TestS04Chooser(t *testing.T) {
 		p := d.page(d.status(d.do(post("/choose", url.Values{"choice": {bad}})), http.StatusBadRequest))
 		if !strings.Contains(p.Text(".summary"), "no longer up to date") {
 			t.Errorf("%.20q: %s", bad, p.Text("main"))
+		}
+	}
+}
+
+// A program is told which field is at fault.
+func TestSpoiltFieldsAreNamed(t *testing.T) {
+	d := newDoor(t)
+	d.populate()
+	for _, c := range []struct {
+		path, field, value string
+		status             int
+	}{
+		{"/choose", "choice", "nonsense", 400},
+		{"/choose", "choice", strings.Repeat("A", 20000), 413},
+		{"/remember", "proof", "nonsense", 403},
+		{"/remember", "proof", d.proof("eu", "nowhere"), 403},
+		{"/remember", "proof", strings.Repeat("A", 20000), 413},
+	} {
+		r := post(c.path, url.Values{c.field: {c.value}})
+		r.Header.Set("Accept", "application/json")
+		var problem struct {
+			Errors []struct{ Field string }
+		}
+		res := d.status(d.do(r), c.status)
+		check(t, json.NewDecoder(res.Body).Decode(&problem))
+		if len(problem.Errors) != 1 || problem.Errors[0].Field != c.field {
+			t.Errorf("%s %.10q: names %v", c.path, c.value, problem.Errors)
 		}
 	}
 }

@@ -158,12 +158,17 @@ func (s *Site) provedPortal(r *http.Request, proof string) (discovery.Destinatio
 		return discovery.Destination{}, &discovery.Error{Kind: discovery.TooMany, Code: "rate_limited", Retry: wait}
 	}
 	p, err := discovery.OpenProof(proof, s.Regions.Regions(), s.URL, s.Now())
+	if e, ok := errors.AsType[*discovery.Error](err); ok {
+		at := *e
+		at.Field = "proof"
+		return discovery.Destination{}, &at
+	}
 	if err != nil {
 		return discovery.Destination{}, err
 	}
 	d, ok := s.Resolver.Destination(p.Portal)
 	if !ok || d.Portal.Region != p.Region {
-		return discovery.Destination{}, &discovery.Error{Kind: discovery.Forbidden, Code: "proof_refused", Err: errors.New("no such portal in that region")}
+		return discovery.Destination{}, &discovery.Error{Kind: discovery.Forbidden, Field: "proof", Code: "proof_refused", Err: errors.New("no such portal in that region")}
 	}
 	return d, nil
 }
