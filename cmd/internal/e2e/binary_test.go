@@ -83,6 +83,11 @@ func (s *server) printed() string {
 	return s.text.String()
 }
 
+// tail is the end of it, short enough to read in the output of a test.
+func (s *server) tail() string {
+	return strings.Join(last(30, strings.Split(strings.TrimRight(s.printed(), "\n"), "\n")), "\n")
+}
+
 // serve starts the binary and waits until it prints sign.
 func serve(t testing.TB, name, sign string, args ...string) *server {
 	t.Helper()
@@ -97,10 +102,12 @@ func serve(t testing.TB, name, sign string, args ...string) *server {
 		_ = s.cmd.Wait()
 		close(s.ended)
 	}()
+	suite.enlist(s)
 	t.Cleanup(func() {
 		s.kill()
+		suite.dismiss(s)
 		if t.Failed() {
-			t.Logf("%s printed:\n%s", name, s.printed())
+			t.Logf("%s printed last:\n%s", name, s.tail())
 		}
 	})
 	deadline := time.NewTimer(patience)
@@ -141,11 +148,11 @@ func (s *server) stop() {
 	select {
 	case <-s.ended:
 	case <-time.After(patience):
-		s.t.Errorf("%s did not stop in %v:\n%s", s.name, patience, s.printed())
+		s.t.Errorf("%s did not stop in %v:\n%s", s.name, patience, s.tail())
 		return
 	}
 	if code := s.cmd.ProcessState.ExitCode(); code != 0 {
-		s.t.Errorf("%s ended with %d:\n%s", s.name, code, s.printed())
+		s.t.Errorf("%s ended with %d:\n%s", s.name, code, s.tail())
 	}
 	s.check()
 }
@@ -155,8 +162,8 @@ func (s *server) check() {
 	s.t.Helper()
 	log := s.printed()
 	for _, bad := range []string{"DATA RACE", "panic:", "goroutine "} {
-		if strings.Contains(log, bad) {
-			s.t.Errorf("%s printed %q:\n%s", s.name, bad, log)
+		if at := strings.Index(log, bad); at >= 0 {
+			s.t.Errorf("%s printed %q:\n%s", s.name, bad, log[at:min(len(log), at+8000)])
 			return
 		}
 	}

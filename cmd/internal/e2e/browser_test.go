@@ -36,6 +36,7 @@ type tab struct {
 	mu     sync.Mutex
 	pages  int   // documents shown so far
 	status int64 // of the last one
+	steps  []string
 	seen   []string
 	faults []string
 }
@@ -83,6 +84,11 @@ func (b *tab) another() *tab {
 func newTab(t testing.TB, ctx context.Context, scripts bool) *tab {
 	t.Helper()
 	b := &tab{t: t, ctx: ctx, scripts: scripts}
+	t.Cleanup(func() {
+		if t.Failed() {
+			suite.tails(t)
+		}
+	})
 	if err := chromedp.Listen(ctx, b.event); err != nil {
 		t.Fatalf("opening a tab: %v", err)
 	}
@@ -145,6 +151,7 @@ func local(u *url.URL) bool {
 // do runs steps and ends the test when one fails.
 func (b *tab) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
+	b.step(what)
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	if err := chromedp.Do(ctx, steps...); err != nil {
@@ -152,10 +159,21 @@ func (b *tab) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
+// step notes what the tab is made to do, for a test that fails.
+func (b *tab) step(what string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.steps = append(b.steps, what)
+}
+
 // eval runs an expression in the page. It works with scripts off too: those are
 // the page's own.
 func eval[T any](b *tab, expression string) (T, error) {
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	return evalIn[T](b, patience, expression)
+}
+
+func evalIn[T any](b *tab, limit time.Duration, expression string) (T, error) {
+	ctx, cancel := context.WithTimeout(b.ctx, limit)
 	defer cancel()
 	return chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
 }
@@ -164,6 +182,7 @@ func eval[T any](b *tab, expression string) (T, error) {
 // page makes way for the next there is nothing to ask.
 func (b *tab) until(what string, met func() (bool, error)) {
 	b.t.Helper()
+	b.step(what)
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	tick := time.NewTicker(15 * time.Millisecond)
@@ -183,14 +202,28 @@ func (b *tab) until(what string, met func() (bool, error)) {
 	}
 }
 
-// where says what the tab shows, for a test that failed.
+// where says what the tab shows and how it came there, for a test that failed. A
+// page that has hung is not waited for.
 func (b *tab) where() string {
-	at, _ := eval[string](b, `location.href`)
-	text, _ := eval[string](b, `document.body ? document.body.innerText : ""`)
+	const page = `location.href + "\ntitle " + document.title + "\nstate " + document.readyState +
+		", " + document.visibilityState + ", window " + ` + window + ` + "\n" + (document.body ? document.body.innerText : "")`
+	text, err := evalIn[string](b, 3*time.Second, page)
+	if err != nil {
+		text = fmt.Sprintf("a page that does not say: %v", err)
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return fmt.Sprintf("at %s, status %d:\n%s", at, b.status, text)
+	var asked []string
+	for _, raw := range last(8, b.seen) {
+		raw, _, _ = strings.Cut(raw, "?")
+		asked = append(asked, raw)
+	}
+	return fmt.Sprintf("at %s\nstatus %d, page %d of this tab\nlast steps: %s\nlast requests: %s",
+		text, b.status, b.pages, strings.Join(last(8, b.steps), "; "), strings.Join(asked, ", "))
 }
+
+// last is the end of a list.
+func last[T any](n int, all []T) []T { return all[max(0, len(all)-n):] }
 
 func (b *tab) shown() int {
 	b.mu.Lock()
@@ -283,7 +316,19 @@ func (b *tab) click(words string) {
 		})()`, literal(clickable(words))))
 		return len(at) == 2, err
 	})
-	b.do("clicking "+words, chromedp.MouseClickXY(at[0], at[1]))
+	press := input.DispatchMouseEventParams{Type: chromedp.MousePressed, X: at[0], Y: at[1], Button: input.MouseButtonLeft, ClickCount: 1}
+	b.do("pressing the mouse on "+words, call(input.DispatchMouseEvent, press))
+	// While the mouse is down the page says what is under it. A press that went
+	// elsewhere or got lost would otherwise show as a page that never comes.
+	if hit, err := eval[bool](b, fmt.Sprintf(`(() => {
+		const found = document.evaluate(%s, document, null, XPathResult.ORDERED_NODE_SNAPSHOT_TYPE);
+		for (let i = 0; i < found.snapshotLength; i++) if (found.snapshotItem(i).matches(":active")) return true;
+		return false;
+	})()`, literal(clickable(words)))); err != nil || !hit {
+		b.t.Fatalf("the press at %v did not reach %s (%v)\n%s", at, words, err, b.where())
+	}
+	press.Type = chromedp.MouseReleased
+	b.do("clicking "+words, call(input.DispatchMouseEvent, press))
 }
 
 // press clicks and waits for the next page.

@@ -48,6 +48,7 @@ func (b *tab) look(name string) {
 	if _, err := eval[bool](b, servertest.Axe(b.t)+"; true"); err != nil {
 		b.t.Fatalf("loading axe-core into %s: %v", name, err)
 	}
+	before := b.window()
 	for _, s := range sights {
 		b.see(s)
 		b.fits(name, s)
@@ -56,6 +57,24 @@ func (b *tab) look(name string) {
 	}
 	b.do("putting the window back", call(emulation.ClearDeviceMetricsOverride, cdp.Empty{}),
 		call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{}))
+	// The browser answers before the page has its old size. What is clicked on
+	// until then is where the page no longer has it.
+	b.until("the window being as before", func() (bool, error) {
+		now, err := eval[string](b, window)
+		return now == before, err
+	})
+}
+
+// window is all that decides where on the screen a part of a page is.
+const window = `[innerWidth, innerHeight, screen.width, screen.height, devicePixelRatio, visualViewport.width, visualViewport.scale].join()`
+
+func (b *tab) window() string {
+	b.t.Helper()
+	w, err := eval[string](b, window)
+	if err != nil {
+		b.t.Fatalf("measuring the window: %v", err)
+	}
+	return w
 }
 
 // see gives the window a size and a colour scheme.

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -16,8 +17,9 @@ type shared struct {
 	chromium string // path of the browser, set before it is started
 	dir      string
 
-	mu  sync.Mutex
-	end []func()
+	mu      sync.Mutex
+	end     []func()
+	servers []*server // at work
 }
 
 func TestMain(m *testing.M) {
@@ -47,6 +49,32 @@ func (s *shared) atEnd(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.end = append(s.end, f)
+}
+
+// enlist adds a server to those at work.
+func (s *shared) enlist(v *server) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.servers = append(s.servers, v)
+}
+
+// dismiss takes it off again.
+func (s *shared) dismiss(v *server) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.servers = slices.DeleteFunc(s.servers, func(w *server) bool { return w == v })
+}
+
+// tails logs what the servers of a failing test printed last, while they are
+// still at the place where it failed.
+func (s *shared) tails(t testing.TB) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, v := range s.servers {
+		if strings.HasPrefix(t.Name(), v.t.Name()) {
+			t.Logf("%s printed last:\n%s", v.name, v.tail())
+		}
+	}
 }
 
 // both walks a flow with scripts and without.
