@@ -3,7 +3,7 @@ package discovery
 // A Claim is one signed statement by a region: this portal, domain route or
 // account entry is mine (or, with Gone, is mine no longer). Exactly one of
 // Portal, Route, Entry and Sweep is set.
-//
+
 // Claims are states, not changes: applying the same one twice, or an older one
 // late, leaves the directory as it was.
 type Claim struct {
@@ -32,4 +32,35 @@ type Batch struct {
 // everything again.
 type Receipt struct {
 	Last int64 `json:"last"` // the last sequence applied for this region
+
+	// Refused are claims of this batch that were passed over, at most MaxRefused.
+	Refused []Refused `json:"refused,omitempty"`
 }
+
+// MaxRefused is how many refused claims a receipt names.
+const MaxRefused = 50
+
+// Refused is a claim that is not the region's to make, and why: a short constant
+// such as CodeHost.
+type Refused struct {
+	Seq  int64  `json:"seq"`
+	Code string `json:"code"`
+}
+
+// The codes of refused claims.
+const (
+	CodeShape       = "claim_malformed"        // not about exactly one thing
+	CodeForeign     = "portal_of_other_region" // another region claimed the portal first
+	CodeURL         = "portal_url_taken"       // another portal has the URL
+	CodeHost        = "portal_outside_hosts"   // not a URL that the region's signed record covers
+	CodePortal      = "portal_invalid"
+	CodeRoute       = "route_invalid"
+	CodeEntry       = "entry_invalid"
+	CodeNotRoutable = "route_domain_not_owned" // a public suffix, a provider of mail, or no domain
+	CodeManyPortals = "entry_too_many_portals" // MaxPortals of this region for one address
+	CodeSweep       = "sweep_ahead"            // a sweep reaches back
+)
+
+// MaxPortals is how many portals of one region may claim the same address: one
+// region's claims must not bury another's.
+const MaxPortals = 16

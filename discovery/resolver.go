@@ -42,6 +42,8 @@ const (
 	CodeNotReady  = "snapshot_not_ready"
 	CodeDirectory = "directory_unavailable"
 	CodeRegion    = "region_unavailable"
+	// CodeIncomplete: rows of the directory were refused and are not claimed again yet.
+	CodeIncomplete = "directory_incomplete"
 )
 
 // Resolve returns the portals that a leads to, ordered by name. Portals with
@@ -74,7 +76,21 @@ func (r *Resolver) Resolve(ctx context.Context, a Address, proved ...string) ([]
 		}
 		found = add(found, match{at: at, signIn: entries[i].SignIn})
 	}
-	return r.tell(found, proved, failed)
+	return r.tell(found, proved, cmpError(failed, r.missing(st, found)))
+}
+
+// missing is why nothing found does not mean that there is nothing. Regions
+// without a valid record lead nobody anywhere, complete or not.
+func (r *Resolver) missing(st *state, found []match) error {
+	if len(found) > 0 {
+		return nil
+	}
+	for _, name := range st.incomplete {
+		if _, ok := r.Regions.Region(name); ok {
+			return unavailable(CodeIncomplete, fmt.Errorf("region %q has not published everything again yet", name))
+		}
+	}
+	return nil
 }
 
 // A match is a portal that an address leads to, before anything is told of it.
@@ -126,7 +142,8 @@ func (r *Resolver) Domain(domain string, proved ...string) ([]Destination, error
 	if st == nil {
 		return nil, unavailable(CodeNotReady, errors.New("no snapshot yet"))
 	}
-	return r.tell(routed(st, domain), proved, nil)
+	found := routed(st, domain)
+	return r.tell(found, proved, r.missing(st, found))
 }
 
 // routed matches what the domain's most specific routes lead to.

@@ -20,6 +20,8 @@ type state struct {
 	exact   map[string][]Route // "acme.example"
 	wild    map[string][]Route // "acme.example" for "*.acme.example"
 	routes  int
+
+	incomplete []string // regions that have more than we know of
 }
 
 // A place is a portal with what lookups would otherwise compute each time.
@@ -43,12 +45,15 @@ type PortalState struct {
 }
 
 // Replace makes portals and routes the state that lookups see from now on.
-// Routes to portals that are not there, or are gone, are left out.
-func (s *Snapshot) Replace(portals []PortalState, routes []Route) {
+// Routes to portals that are not there, or are gone, are left out. Of regions that
+// are incomplete something is missing: while there is one, an address that leads
+// nowhere is "not known now".
+func (s *Snapshot) Replace(portals []PortalState, routes []Route, incomplete ...string) {
 	next := &state{
-		portals: make(map[string]*place, len(portals)),
-		exact:   make(map[string][]Route),
-		wild:    make(map[string][]Route),
+		incomplete: incomplete,
+		portals:    make(map[string]*place, len(portals)),
+		exact:      make(map[string][]Route),
+		wild:       make(map[string][]Route),
 	}
 	ordered := make([]*place, 0, len(portals))
 	for _, p := range portals {

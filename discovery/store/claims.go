@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/hmac"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -16,10 +17,11 @@ import (
 // claim that is not the region's to make is refused by itself: it is counted
 // and logged, and the stream goes on.
 func (s *Store) Apply(ctx context.Context, record regions.Record, b discovery.Batch) (discovery.Receipt, error) {
-	a := &application{record: record, owners: make(map[string]owner)}
+	a := &application{tags: s.tags, record: record, owners: make(map[string]owner)}
 	last, err := s.apply(ctx, a, b)
 	if err != nil {
 		s.metrics.failures.WithLabelValues("apply").Inc()
+		err = errors.Join(err, s.forgetOf(ctx, err))
 		return discovery.Receipt{}, fmt.Errorf("apply the claims of region %q: %w", record.Region, err)
 	}
 	if s.cache != nil {
@@ -34,15 +36,20 @@ func (s *Store) Apply(ctx context.Context, record regions.Record, b discovery.Ba
 	s.metrics.claims.WithLabelValues("refused").Add(float64(len(a.refused)))
 	s.metrics.claims.WithLabelValues("skipped").Add(float64(a.skipped))
 	s.metrics.last.WithLabelValues(record.Region).Set(float64(s.now().Unix()))
+	receipt := discovery.Receipt{Last: last}
 	for _, r := range a.refused {
-		s.log.Warn("claim refused", "region", record.Region, "seq", r.seq, "what", r.what, "err", r.err)
+		s.log.Warn("claim refused", "region", record.Region, "seq", r.seq, "what", r.what, "code", r.code, "err", r.err)
+		if len(receipt.Refused) < discovery.MaxRefused {
+			receipt.Refused = append(receipt.Refused, discovery.Refused{Seq: r.seq, Code: r.code})
+		}
 	}
-	return discovery.Receipt{Last: last}, nil
+	return receipt, nil
 }
 
 // An application is one batch on its way into the tables.
 type application struct {
 	tx     *sql.Tx
+	tags   TagKey
 	record regions.Record
 	owners map[string]owner // of the portals this batch speaks of
 
@@ -61,7 +68,8 @@ type owner struct {
 
 type refusal struct {
 	seq  int64
-	what string // the portal or domain it was about
+	what string // the portal or domain it was about, if it can be one
+	code string
 	err  error
 }
 
@@ -74,10 +82,11 @@ func (s *Store) apply(ctx context.Context, a *application, b discovery.Batch) (l
 
 	// The region's own row is the lock that puts its batches in order.
 	region, now := a.record.Region, s.now().UnixMicro()
-	if _, err := a.tx.ExecContext(ctx, `INSERT INTO progress (region, last, applied) VALUES ($1, 0, $2) ON CONFLICT DO NOTHING`, region, now); err != nil {
+	if _, err := a.tx.ExecContext(ctx, `INSERT INTO progress (region, last, applied, whole) VALUES ($1, 0, $2, $3) ON CONFLICT DO NOTHING`, region, now, true); err != nil {
 		return 0, err
 	}
-	if err := a.tx.QueryRowContext(ctx, `UPDATE progress SET applied = $2 WHERE region = $1 RETURNING last`, region, now).Scan(&last); err != nil {
+	var whole bool
+	if err := a.tx.QueryRowContext(ctx, `UPDATE progress SET applied = $2 WHERE region = $1 RETURNING last, whole`, region, now).Scan(&last, &whole); err != nil {
 		return 0, err
 	}
 	if b.After > last {
@@ -95,7 +104,11 @@ func (s *Store) apply(ctx context.Context, a *application, b discovery.Batch) (l
 		}
 		last = c.Seq
 	}
-	if _, err := a.tx.ExecContext(ctx, `UPDATE progress SET last = $2 WHERE region = $1`, region, last); err != nil {
+	if !whole && len(b.Claims) == 0 && b.After == last && last > 0 {
+		// It agrees with us and has nothing left to say.
+		whole, a.rerouted = true, true
+	}
+	if _, err := a.tx.ExecContext(ctx, `UPDATE progress SET last = $2, whole = $3 WHERE region = $1`, region, last, whole); err != nil {
 		return 0, err
 	}
 	if a.rerouted {
@@ -110,6 +123,8 @@ var (
 	errShape   = errors.New("a claim is about exactly one thing")
 	errForeign = errors.New("the portal belongs to another region")
 	errURL     = errors.New("the URL belongs to another portal")
+	errHost    = errors.New("the URL is not a portal's that the region's signed record covers")
+	errMany    = fmt.Errorf("more than %d portals of the region claim the address", discovery.MaxPortals)
 	errSweep   = errors.New("a sweep reaches back, not ahead")
 )
 
@@ -123,7 +138,7 @@ func (a *application) claim(ctx context.Context, c discovery.Claim) error {
 		}
 	}
 	if kinds != 1 {
-		a.refuse(c.Seq, "", errShape)
+		a.refuse(c.Seq, "", discovery.CodeShape, errShape)
 		return nil
 	}
 	switch {
@@ -137,14 +152,31 @@ func (a *application) claim(ctx context.Context, c discovery.Claim) error {
 	return a.sweep(ctx, c.Seq, c.Sweep)
 }
 
-func (a *application) refuse(seq int64, what string, err error) {
+func (a *application) refuse(seq int64, what, code string, err error) {
 	a.applied--
-	a.refused = append(a.refused, refusal{seq, what, err})
+	a.refused = append(a.refused, refusal{seq, what, code, err})
+}
+
+// named is a portal's ID for the log, which must not repeat what is none.
+func named(portal string) string {
+	if discovery.CheckID(portal) != nil {
+		return "portal"
+	}
+	return portal
+}
+
+// routed is a route's domain for the log, which must not repeat what is none: a
+// region may have put a person's address there.
+func routed(domain string) string {
+	if _, err := discovery.ParseRouteDomain(domain); err != nil {
+		return "route"
+	}
+	return domain
 }
 
 func (a *application) portal(ctx context.Context, seq int64, gone bool, p discovery.Portal) error {
 	if err := discovery.CheckID(p.ID); err != nil {
-		a.refuse(seq, "portal", err)
+		a.refuse(seq, "portal", discovery.CodePortal, err)
 		return nil
 	}
 	own, err := a.owner(ctx, p.ID)
@@ -152,7 +184,7 @@ func (a *application) portal(ctx context.Context, seq int64, gone bool, p discov
 		return err
 	}
 	if own.known && !own.gone && own.region != a.record.Region {
-		a.refuse(seq, p.ID, errForeign) // the first claim stays
+		a.refuse(seq, p.ID, discovery.CodeForeign, errForeign) // the first claim stays
 		return nil
 	}
 	if gone {
@@ -161,33 +193,37 @@ func (a *application) portal(ctx context.Context, seq int64, gone bool, p discov
 	if p.Region == "" {
 		p.Region = a.record.Region
 	}
-	if err := a.checkPortal(p); err != nil {
-		a.refuse(seq, p.ID, err)
+	if code, err := a.checkPortal(p); err != nil {
+		a.refuse(seq, p.ID, code, err)
 		return nil
 	}
 	var holder string
 	switch err := a.tx.QueryRowContext(ctx, `SELECT id FROM portals WHERE url = $1 AND NOT gone AND id <> $2`, p.URL, p.ID).Scan(&holder); {
 	case err == nil:
-		a.refuse(seq, p.ID, errURL)
+		if _, err := a.owner(ctx, holder); err != nil {
+			return err // a row that nobody claimed holds no URL
+		}
+		a.refuse(seq, p.ID, discovery.CodeURL, errURL)
 		return nil
 	case !errors.Is(err, sql.ErrNoRows):
 		return err
 	}
 	// Two regions may be here at once, neither of which has seen the other: what
 	// was true when we looked is asked again by the statement that writes.
+	row := portalRow{p.ID, p.Region, p.Name, p.URL, string(p.Disclosure), false, seq}
 	res, err := a.tx.ExecContext(ctx, `
-		INSERT INTO portals (id, region, name, url, disclosure, gone, seq) VALUES ($1, $2, $3, $4, $5, $6, $7)
+		INSERT INTO portals (id, region, name, url, disclosure, gone, seq, tag) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 		ON CONFLICT (id) DO UPDATE SET region = excluded.region, name = excluded.name, url = excluded.url,
-			disclosure = excluded.disclosure, gone = excluded.gone, seq = excluded.seq
+			disclosure = excluded.disclosure, gone = excluded.gone, seq = excluded.seq, tag = excluded.tag
 		WHERE portals.region = excluded.region OR portals.gone`,
-		p.ID, p.Region, p.Name, p.URL, string(p.Disclosure), false, seq)
+		row.id, row.region, row.name, row.url, row.disclosure, row.gone, row.seq, a.tags.portal(row))
 	if err != nil {
 		return err
 	}
 	if n, err := res.RowsAffected(); err != nil {
 		return err
 	} else if n == 0 {
-		a.refuse(seq, p.ID, errForeign)
+		a.refuse(seq, p.ID, discovery.CodeForeign, errForeign)
 		return nil
 	}
 	a.rerouted = true
@@ -199,28 +235,66 @@ func (a *application) portal(ctx context.Context, seq int64, gone bool, p discov
 	return nil
 }
 
-func (a *application) checkPortal(p discovery.Portal) error {
+func (a *application) checkPortal(p discovery.Portal) (code string, err error) {
 	if p.Region != a.record.Region {
-		return errForeign
+		return discovery.CodeForeign, errForeign
 	}
 	if err := p.Check(); err != nil {
-		return err
+		return discovery.CodePortal, err
 	}
-	return a.record.Allows(p.URL)
+	if a.record.Allows(p.URL) != nil {
+		return discovery.CodeHost, errHost // Allows repeats the URL
+	}
+	return "", nil
 }
 
 func (a *application) portalGone(ctx context.Context, seq int64, id string) error {
-	res, err := a.tx.ExecContext(ctx, `UPDATE portals SET gone = $3, seq = $4 WHERE id = $1 AND region = $2`, id, a.record.Region, true, seq)
+	return a.close(ctx, `id = $1 AND region = $2`, []any{id, a.record.Region}, &seq)
+}
+
+// close marks portals as gone: each is read first, since its tag covers the whole
+// row. Only this region writes to a portal of its own that is not gone, and its
+// batches are in order.
+func (a *application) close(ctx context.Context, where string, args []any, seq *int64) error {
+	rows, err := a.readPortals(ctx, where, args...)
 	if err != nil {
 		return err
 	}
-	if n, err := res.RowsAffected(); err != nil {
-		return err
-	} else if n > 0 {
+	for _, p := range rows {
+		p.gone = true
+		if seq != nil {
+			p.seq = *seq
+		}
+		if _, err := a.tx.ExecContext(ctx, `UPDATE portals SET gone = $3, seq = $4, tag = $5 WHERE id = $1 AND region = $2`,
+			p.id, p.region, p.gone, p.seq, a.tags.portal(p)); err != nil {
+			return err
+		}
 		a.rerouted = true
-		a.owners[id] = owner{known: true, region: a.record.Region, gone: true}
+		a.owners[p.id] = owner{known: true, region: p.region, gone: true}
 	}
 	return nil
+}
+
+// readPortals reads rows as they were claimed; one that was not is an error.
+func (a *application) readPortals(ctx context.Context, where string, args ...any) ([]portalRow, error) {
+	rows, err := a.tx.QueryContext(ctx, `SELECT id, region, name, url, disclosure, gone, seq, tag FROM portals WHERE `+where, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []portalRow
+	for rows.Next() {
+		var p portalRow
+		var tag []byte
+		if err := rows.Scan(&p.id, &p.region, &p.name, &p.url, &p.disclosure, &p.gone, &p.seq, &tag); err != nil {
+			return nil, err
+		}
+		if !hmac.Equal(tag, a.tags.portal(p)) {
+			return nil, p.forged(tag)
+		}
+		all = append(all, p)
+	}
+	return all, rows.Err()
 }
 
 func (a *application) route(ctx context.Context, seq int64, gone bool, r discovery.Route) error {
@@ -230,7 +304,11 @@ func (a *application) route(ctx context.Context, seq int64, gone bool, r discove
 		return err
 	}
 	if err := r.Check(); err != nil {
-		a.refuse(seq, r.Domain, err)
+		code := discovery.CodeRoute
+		if discovery.Routable(r.Domain) != nil {
+			code = discovery.CodeNotRoutable
+		}
+		a.refuse(seq, routed(r.Domain), code, err)
 		return nil
 	}
 	if mine, err := a.mine(ctx, r.Portal); err != nil || !mine {
@@ -238,10 +316,12 @@ func (a *application) route(ctx context.Context, seq int64, gone bool, r discove
 		return err
 	}
 	a.rerouted = true
+	row := routeRow{r.Domain, r.Portal, a.record.Region, r.Connection, joinWays(r.SignIn), seq}
 	_, err := a.tx.ExecContext(ctx, `
-		INSERT INTO routes (domain, portal, region, connection, sign_in, seq) VALUES ($1, $2, $3, $4, $5, $6)
-		ON CONFLICT (domain, portal, region) DO UPDATE SET connection = excluded.connection, sign_in = excluded.sign_in, seq = excluded.seq`,
-		r.Domain, r.Portal, a.record.Region, r.Connection, joinWays(r.SignIn), seq)
+		INSERT INTO routes (domain, portal, region, connection, sign_in, seq, tag) VALUES ($1, $2, $3, $4, $5, $6, $7)
+		ON CONFLICT (domain, portal, region) DO UPDATE SET connection = excluded.connection, sign_in = excluded.sign_in,
+			seq = excluded.seq, tag = excluded.tag`,
+		row.domain, row.portal, row.region, row.connection, row.signIn, row.seq, a.tags.route(row))
 	return err
 }
 
@@ -252,24 +332,34 @@ func (a *application) entry(ctx context.Context, seq int64, gone bool, e discove
 		return err
 	}
 	if err := e.Check(); err != nil {
-		a.refuse(seq, e.Portal, err)
+		a.refuse(seq, named(e.Portal), discovery.CodeEntry, err)
 		return nil
 	}
 	if mine, err := a.mine(ctx, e.Portal); err != nil || !mine {
 		a.refuseForeign(seq, e.Portal, err)
 		return err
 	}
+	var others int
+	if err := a.tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM entries WHERE blind = $1 AND region = $2 AND portal <> $3`,
+		e.Blind[:], a.record.Region, e.Portal).Scan(&others); err != nil {
+		return err
+	}
+	if others >= discovery.MaxPortals {
+		a.refuse(seq, e.Portal, discovery.CodeManyPortals, errMany)
+		return nil
+	}
 	a.touched = append(a.touched, e.Blind)
+	row := entryRow{e.Blind[:], e.Portal, a.record.Region, joinWays(e.SignIn), seq}
 	_, err := a.tx.ExecContext(ctx, `
-		INSERT INTO entries (blind, portal, region, sign_in, seq) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (blind, portal, region) DO UPDATE SET sign_in = excluded.sign_in, seq = excluded.seq`,
-		e.Blind[:], e.Portal, a.record.Region, joinWays(e.SignIn), seq)
+		INSERT INTO entries (blind, portal, region, sign_in, seq, tag) VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (blind, portal, region) DO UPDATE SET sign_in = excluded.sign_in, seq = excluded.seq, tag = excluded.tag`,
+		row.blind, row.portal, row.region, row.signIn, row.seq, a.tags.entry(row))
 	return err
 }
 
 func (a *application) refuseForeign(seq int64, what string, err error) {
 	if err == nil {
-		a.refuse(seq, what, errForeign)
+		a.refuse(seq, what, discovery.CodeForeign, errForeign)
 	}
 }
 
@@ -277,7 +367,7 @@ func (a *application) refuseForeign(seq int64, what string, err error) {
 // claimed again in it.
 func (a *application) sweep(ctx context.Context, seq, before int64) error {
 	if before < 0 || before > seq {
-		a.refuse(seq, "sweep", errSweep)
+		a.refuse(seq, "sweep", discovery.CodeSweep, errSweep)
 		return nil
 	}
 	region := a.record.Region
@@ -287,7 +377,7 @@ func (a *application) sweep(ctx context.Context, seq, before int64) error {
 	if _, err := a.tx.ExecContext(ctx, `DELETE FROM routes WHERE region = $1 AND seq < $2`, region, before); err != nil {
 		return err
 	}
-	if _, err := a.tx.ExecContext(ctx, `UPDATE portals SET gone = $3 WHERE region = $1 AND seq < $2 AND NOT gone`, region, before, true); err != nil {
+	if err := a.close(ctx, `region = $1 AND seq < $2 AND NOT gone`, []any{region, before}, nil); err != nil {
 		return err
 	}
 	a.rerouted = true
@@ -306,13 +396,13 @@ func (a *application) owner(ctx context.Context, portal string) (owner, error) {
 	if own, ok := a.owners[portal]; ok {
 		return own, nil
 	}
-	own := owner{known: true}
-	err := a.tx.QueryRowContext(ctx, `SELECT region, gone FROM portals WHERE id = $1`, portal).Scan(&own.region, &own.gone)
-	if errors.Is(err, sql.ErrNoRows) {
-		own, err = owner{}, nil
-	}
+	rows, err := a.readPortals(ctx, `id = $1`, portal)
 	if err != nil {
 		return owner{}, err
+	}
+	var own owner
+	if len(rows) > 0 {
+		own = owner{known: true, region: rows[0].region, gone: rows[0].gone}
 	}
 	a.owners[portal] = own
 	return own, nil

@@ -14,6 +14,7 @@ package store
 
 import (
 	"context"
+	"crypto/hmac"
 	"database/sql"
 	"embed"
 	"errors"
@@ -45,12 +46,10 @@ func migrations() fs.FS {
 	return sub
 }
 
-// most is how many portals one address can lead to.
-const most = 64
-
-// Options of a Store. Snapshot must be set.
+// Options of a Store. Snapshot and Tags must be set.
 type Options struct {
 	Snapshot *discovery.Snapshot
+	Tags     TagKey
 	Cache    *Cache // nil: every lookup asks the database
 	Log      *slog.Logger
 	Metrics  prometheus.Registerer // nil: none
@@ -61,6 +60,7 @@ type Options struct {
 type Store struct {
 	db       *sql.DB
 	snapshot *discovery.Snapshot
+	tags     TagKey
 	cache    *Cache
 	log      *slog.Logger
 	now      func() time.Time
@@ -76,11 +76,16 @@ type metrics struct {
 	claims   *prometheus.CounterVec
 	last     *prometheus.GaugeVec
 	failures *prometheus.CounterVec
+	forged   *prometheus.CounterVec
 }
 
-// New returns a directory on db, which must be at the newest of Migrations.
+// New returns a directory on db, which must be at the newest of Migrations. It
+// panics without a tag key, which would be one that everybody knows.
 // The snapshot is empty until Refresh.
 func New(db *sql.DB, o Options) *Store {
+	if o.Tags == (TagKey{}) {
+		panic("discovery/store: no tag key")
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -89,7 +94,7 @@ func New(db *sql.DB, o Options) *Store {
 	}
 	m := promauto.With(o.Metrics)
 	s := &Store{
-		db: db, snapshot: o.Snapshot, cache: o.Cache, log: o.Log, now: o.Now, loaded: -1,
+		db: db, snapshot: o.Snapshot, tags: o.Tags, cache: o.Cache, log: o.Log, now: o.Now, loaded: -1,
 		metrics: metrics{
 			claims: m.NewCounterVec(prometheus.CounterOpts{
 				Name: "domicile_directory_claims_total",
@@ -103,6 +108,10 @@ func New(db *sql.DB, o Options) *Store {
 				Name: "domicile_directory_failures_total",
 				Help: "Operations of the directory that failed: entries, apply, refresh or records.",
 			}, []string{"operation"}),
+			forged: m.NewCounterVec(prometheus.CounterOpts{
+				Name: "domicile_directory_rows_refused_total",
+				Help: "Rows of the database that no claim has written, by table. They are dropped, and the regions publish again.",
+			}, []string{"table"}),
 		},
 	}
 	m.NewGaugeFunc(prometheus.GaugeOpts{
@@ -126,6 +135,9 @@ func (s *Store) Entries(ctx context.Context, ids []discovery.BlindID) ([]discove
 func (s *Store) query(ctx context.Context, ids []discovery.BlindID) ([]discovery.Entry, error) {
 	entries, err := s.find(ctx, ids)
 	if err != nil {
+		if err := s.forgetOf(ctx, err); err != nil {
+			s.log.Error("a row that nobody claimed is not used, and stays", "err", err)
+		}
 		s.metrics.failures.WithLabelValues("entries").Inc()
 		return nil, fmt.Errorf("find entries: %w", err)
 	}
@@ -151,16 +163,18 @@ func (s *Store) find(ctx context.Context, ids []discovery.BlindID) ([]discovery.
 	defer rows.Close()
 	var entries []discovery.Entry
 	for rows.Next() {
-		var e discovery.Entry
-		var blind []byte
-		var ways string
-		if err := rows.Scan(&blind, &e.Portal, &ways); err != nil {
+		var row entryRow
+		var tag []byte
+		if err := rows.Scan(&row.blind, &row.portal, &row.region, &row.signIn, &row.seq, &tag); err != nil {
 			return nil, err
 		}
-		if copy(e.Blind[:], blind) != len(e.Blind) {
+		if !hmac.Equal(tag, s.tags.entry(row)) {
+			return nil, row.forged(tag)
+		}
+		e := discovery.Entry{Portal: row.portal, SignIn: splitWays(row.signIn)}
+		if copy(e.Blind[:], row.blind) != len(e.Blind) {
 			return nil, errors.New("an entry's blind ID has the wrong length")
 		}
-		e.SignIn = splitWays(ways)
 		entries = append(entries, e)
 	}
 	return entries, rows.Err()
@@ -177,10 +191,10 @@ func (s *Store) statement(ctx context.Context, n int) (*sql.Stmt, error) {
 		marks[i] = "$" + strconv.Itoa(i+1)
 	}
 	st, err := s.db.PrepareContext(ctx, `
-		SELECT e.blind, e.portal, e.sign_in
+		SELECT e.blind, e.portal, e.region, e.sign_in, e.seq, e.tag
 		FROM entries e JOIN portals p ON p.id = e.portal AND p.region = e.region
 		WHERE e.blind IN (`+strings.Join(marks, ", ")+`) AND NOT p.gone
-		ORDER BY e.portal, e.blind LIMIT `+strconv.Itoa(most))
+		ORDER BY e.portal, e.blind`)
 	if err != nil {
 		return nil, err
 	}
@@ -202,66 +216,107 @@ func (s *Store) Refresh(ctx context.Context) error {
 	return nil
 }
 
-// refresh reads the counter before the rows: a change in between is read twice
-// rather than never.
+var errForged = errors.New("rows that nobody claimed keep coming")
+
+// refresh reads until it reads nothing but what was claimed.
 func (s *Store) refresh(ctx context.Context) error {
+	for range 3 {
+		forged, err := s.load(ctx)
+		if err != nil || len(forged) == 0 {
+			return err
+		}
+		if err := s.forget(ctx, forged); err != nil {
+			return err
+		}
+	}
+	return errForged
+}
+
+// load replaces the snapshot, unless there are rows without a tag of ours. It
+// reads the counter before the rows: a change in between is read twice rather
+// than never.
+func (s *Store) load(ctx context.Context) ([]*forgery, error) {
 	var n int64
 	if err := s.db.QueryRowContext(ctx, `SELECT n FROM changes WHERE id = 1`).Scan(&n); err != nil {
-		return err
+		return nil, err
 	}
 	if n == s.loaded {
-		return nil
+		return nil, nil
 	}
-	portals, err := s.portals(ctx)
+	incomplete, err := s.incomplete(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	routes, err := s.routes(ctx)
+	portals, forged, err := s.portals(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	s.snapshot.Replace(portals, routes)
+	routes, more, err := s.routes(ctx, portals)
+	if err != nil {
+		return nil, err
+	}
+	if forged = append(forged, more...); len(forged) > 0 {
+		return forged, nil
+	}
+	s.snapshot.Replace(portals, routes, incomplete...)
 	s.loaded = n
-	return nil
+	return nil, nil
 }
 
-func (s *Store) portals(ctx context.Context) ([]discovery.PortalState, error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT id, region, name, url, disclosure, gone FROM portals`)
+// portals reads the portals that were claimed, and what else is in the table.
+func (s *Store) portals(ctx context.Context) (portals []discovery.PortalState, forged []*forgery, err error) {
+	rows, err := s.db.QueryContext(ctx, `SELECT id, region, name, url, disclosure, gone, seq, tag FROM portals`)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer rows.Close()
-	var portals []discovery.PortalState
 	for rows.Next() {
-		var p discovery.PortalState
-		if err := rows.Scan(&p.ID, &p.Region, &p.Name, &p.URL, &p.Disclosure, &p.Gone); err != nil {
-			return nil, err
+		var p portalRow
+		var tag []byte
+		if err := rows.Scan(&p.id, &p.region, &p.name, &p.url, &p.disclosure, &p.gone, &p.seq, &tag); err != nil {
+			return nil, nil, err
 		}
-		portals = append(portals, p)
+		if !hmac.Equal(tag, s.tags.portal(p)) {
+			forged = append(forged, p.forged(tag))
+			continue
+		}
+		portals = append(portals, discovery.PortalState{Gone: p.gone, Portal: discovery.Portal{
+			ID: p.id, Region: p.region, Name: p.name, URL: p.url, Disclosure: discovery.Disclosure(p.disclosure),
+		}})
 	}
-	return portals, rows.Err()
+	return portals, forged, rows.Err()
 }
 
-func (s *Store) routes(ctx context.Context) ([]discovery.Route, error) {
-	rows, err := s.db.QueryContext(ctx, `
-		SELECT r.domain, r.portal, r.connection, r.sign_in
-		FROM routes r JOIN portals p ON p.id = r.portal AND p.region = r.region
-		WHERE NOT p.gone`)
+// routes reads the routes that were claimed, and what else is in the table. A
+// route counts only while its portal is claimed by the region that claimed it.
+func (s *Store) routes(ctx context.Context, portals []discovery.PortalState) (routes []discovery.Route, forged []*forgery, err error) {
+	regions := make(map[string]string, len(portals))
+	for _, p := range portals {
+		if !p.Gone {
+			regions[p.ID] = p.Region
+		}
+	}
+	rows, err := s.db.QueryContext(ctx, `SELECT domain, portal, region, connection, sign_in, seq, tag FROM routes`)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer rows.Close()
-	var routes []discovery.Route
 	for rows.Next() {
-		var r discovery.Route
-		var ways string
-		if err := rows.Scan(&r.Domain, &r.Portal, &r.Connection, &ways); err != nil {
-			return nil, err
+		var r routeRow
+		var tag []byte
+		if err := rows.Scan(&r.domain, &r.portal, &r.region, &r.connection, &r.signIn, &r.seq, &tag); err != nil {
+			return nil, nil, err
 		}
-		r.SignIn = splitWays(ways)
-		routes = append(routes, r)
+		if !hmac.Equal(tag, s.tags.route(r)) {
+			forged = append(forged, r.forged(tag))
+			continue
+		}
+		if regions[r.portal] != r.region {
+			continue
+		}
+		routes = append(routes, discovery.Route{Domain: r.domain, Portal: r.portal, Connection: r.connection, SignIn: splitWays(r.signIn)})
 	}
-	return routes, rows.Err()
+	return routes, forged, rows.Err()
 }
 
 // Watch keeps the snapshot up to date with what other front doors apply, until

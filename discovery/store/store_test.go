@@ -25,6 +25,14 @@ import (
 
 var cacheKey = bytes.Repeat([]byte{7}, 32)
 
+func tagKey(n byte) store.TagKey {
+	key, err := store.NewTagKey(bytes.Repeat([]byte{n}, 32))
+	if err != nil {
+		panic(err) // 32 bytes are enough
+	}
+	return key
+}
+
 func newCache(t *testing.T, client redis.UniversalClient) *store.Cache {
 	t.Helper()
 	c, err := store.NewCache(store.CacheOptions{Key: cacheKey, Redis: client})
@@ -35,7 +43,7 @@ func newCache(t *testing.T, client redis.UniversalClient) *store.Cache {
 }
 
 func subject(db *sql.DB, cache *store.Cache) directorytest.Subject {
-	s := store.New(db, store.Options{Snapshot: new(discovery.Snapshot), Cache: cache, Metrics: prometheus.NewRegistry()})
+	s := store.New(db, store.Options{Snapshot: new(discovery.Snapshot), Tags: tagKey(1), Cache: cache, Metrics: prometheus.NewRegistry()})
 	return directorytest.Subject{Directory: s, Apply: s.Apply, Break: func() { _ = db.Close() }}
 }
 
@@ -90,7 +98,7 @@ type fixture struct {
 
 func newFixture(t *testing.T, db *sql.DB) *fixture {
 	f := &fixture{t: t, snapshot: new(discovery.Snapshot), log: new(bytes.Buffer)}
-	f.Store = store.New(db, store.Options{Snapshot: f.snapshot, Log: slog.New(slog.NewTextHandler(f.log, nil))})
+	f.Store = store.New(db, store.Options{Snapshot: f.snapshot, Tags: tagKey(1), Log: slog.New(slog.NewTextHandler(f.log, nil))})
 	return f
 }
 
@@ -199,13 +207,18 @@ func TestDIS06FirstClaimStays(t *testing.T) {
 func TestFirstClaimStaysInARace(t *testing.T) {
 	sqltest.Each(t, store.Migrations, func(t *testing.T, db *sql.DB) {
 		f := newFixture(t, db)
+		f.apply(eu, portal(1, "eu-central", "acme", "https://acme.eu.example.com"))
+		var tag []byte
+		if err := db.QueryRow(`DELETE FROM portals WHERE id = 'acme' RETURNING tag`).Scan(&tag); err != nil {
+			t.Fatal(err)
+		}
 		tx, err := db.Begin()
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer func() { _ = tx.Rollback() }()
-		if _, err := tx.Exec(`INSERT INTO portals (id, region, name, url, disclosure, gone, seq)
-			VALUES ('acme', 'eu-central', 'Acme', 'https://acme.eu.example.com', 'listed', FALSE, 1)`); err != nil {
+		if _, err := tx.Exec(`INSERT INTO portals (id, region, name, url, disclosure, gone, seq, tag)
+			VALUES ('acme', 'eu-central', 'The acme', 'https://acme.eu.example.com', 'listed', FALSE, 1, $1)`, tag); err != nil {
 			t.Fatal(err)
 		}
 		var second sync.WaitGroup

@@ -89,7 +89,9 @@ func newDoor(t testing.TB, changes ...change) *door {
 	snapshot := new(discovery.Snapshot)
 	cache, err := store.NewCache(store.CacheOptions{Key: secret, Log: log, Metrics: d.registry, Now: clock})
 	check(t, err)
-	directory := store.New(d.db, store.Options{Snapshot: snapshot, Cache: cache, Log: log, Metrics: d.registry, Now: clock})
+	tags, err := store.NewTagKey(secret)
+	check(t, err)
+	directory := store.New(d.db, store.Options{Snapshot: snapshot, Tags: tags, Cache: cache, Log: log, Metrics: d.registry, Now: clock})
 	check(t, directory.Refresh(t.Context()))
 	d.store = directory
 	var tickets ed25519.PrivateKey

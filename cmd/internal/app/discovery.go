@@ -75,8 +75,12 @@ func NewDiscovery(ctx context.Context, o DiscoveryOptions) (_ *Discovery, err er
 	if err != nil {
 		return nil, err
 	}
+	tags, err := store.NewTagKey(o.Secret)
+	if err != nil {
+		return nil, err
+	}
 	snapshot := new(discovery.Snapshot)
-	d.store = store.New(db, store.Options{Snapshot: snapshot, Cache: cache, Log: d.Log, Metrics: d.Registry, Now: d.Now})
+	d.store = store.New(db, store.Options{Snapshot: snapshot, Tags: tags, Cache: cache, Log: d.Log, Metrics: d.Registry, Now: d.Now})
 	d.catalogue = regions.NewCatalogue(o.Roots, d.Now)
 	d.refused = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "domicile_catalogue_refusals_total",

@@ -38,7 +38,11 @@ func TestDIS02EqualWork(t *testing.T) {
 	w := shared(t)
 	db := sqltest.SQLite(t, store.Migrations)
 	snapshot := new(discovery.Snapshot)
-	directory := &counted{Store: store.New(db, store.Options{Snapshot: snapshot, Now: w.Clock.Now})}
+	tags, err := store.NewTagKey(random())
+	if err != nil {
+		t.Fatal(err)
+	}
+	directory := &counted{Store: store.New(db, store.Options{Snapshot: snapshot, Tags: tags, Now: w.Clock.Now})}
 	keys := discovery.BlindKeys{discovery.NewBlindKey(1, random()), discovery.NewBlindKey(2, random())}
 	record := w.Regions[europe].Record
 	claims := []discovery.Claim{

@@ -1,5 +1,9 @@
 -- +goose Up
 
+-- Each row of portals, routes and entries carries a tag: HMAC-SHA-256 (16 bytes)
+-- over its table and all its columns, under a key of the front doors. Whoever
+-- writes here without that key is not believed.
+
 -- One row for each portal ever claimed. A row that is gone keeps its place, so
 -- that what still points to it reads as nothing rather than as "not known".
 CREATE TABLE portals (
@@ -9,7 +13,8 @@ CREATE TABLE portals (
     url        TEXT    NOT NULL,
     disclosure TEXT    NOT NULL,
     gone       BOOLEAN NOT NULL,
-    seq        BIGINT  NOT NULL
+    seq        BIGINT  NOT NULL,
+    tag        BYTEA   NOT NULL
 );
 CREATE UNIQUE INDEX portals_url ON portals (url) WHERE NOT gone;
 CREATE INDEX portals_region ON portals (region, seq);
@@ -23,6 +28,7 @@ CREATE TABLE routes (
     connection TEXT   NOT NULL,
     sign_in    TEXT   NOT NULL,
     seq        BIGINT NOT NULL,
+    tag        BYTEA  NOT NULL,
     PRIMARY KEY (domain, portal, region)
 );
 CREATE INDEX routes_region ON routes (region, seq);
@@ -33,16 +39,19 @@ CREATE TABLE entries (
     region  TEXT   NOT NULL,
     sign_in TEXT   NOT NULL,
     seq     BIGINT NOT NULL,
+    tag     BYTEA  NOT NULL,
     PRIMARY KEY (blind, portal, region)
 );
 CREATE INDEX entries_region ON entries (region, seq);
 CREATE INDEX entries_portal ON entries (portal, region);
 
--- How far each region's claims have been applied.
+-- How far each region's claims have been applied. A region is not whole from when
+-- rows were dropped for their tags until it has published everything again.
 CREATE TABLE progress (
-    region  TEXT   NOT NULL PRIMARY KEY,
-    last    BIGINT NOT NULL,
-    applied BIGINT NOT NULL
+    region  TEXT    NOT NULL PRIMARY KEY,
+    last    BIGINT  NOT NULL,
+    applied BIGINT  NOT NULL,
+    whole   BOOLEAN NOT NULL
 );
 
 -- The last good record of each region, as signed: a bar against roll-back that
