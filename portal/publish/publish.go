@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -68,6 +69,8 @@ type Publisher struct {
 	lag  prometheus.Gauge
 	last prometheus.Gauge
 	sent *prometheus.CounterVec
+
+	refused prometheus.Counter
 }
 
 // New prepares a publisher; Run starts it.
@@ -83,9 +86,11 @@ func New(o Options) *Publisher {
 			Help: "When the directory last answered."}),
 		sent: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "domicile_publish_batches_total",
 			Help: "Batches by outcome: confirmed, rebuild, failed."}, []string{"outcome"}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{Name: "domicile_publish_claims_refused_total",
+			Help: "Claims that the directory would not take; the log says which and why."}),
 	}
 	if o.Metrics != nil {
-		o.Metrics.MustRegister(p.lag, p.last, p.sent)
+		o.Metrics.MustRegister(p.lag, p.last, p.sent, p.refused)
 	}
 	return p
 }
@@ -170,6 +175,7 @@ func (p *Publisher) step(ctx context.Context) (more bool, err error) {
 		return false, fmt.Errorf("publish: %w", err)
 	}
 	p.last.Set(float64(p.Now().Unix()))
+	p.complain(claims, r.Refused)
 	first := !p.met
 	p.met = true
 	switch {
@@ -198,6 +204,51 @@ func (p *Publisher) step(ctx context.Context) (more bool, err error) {
 	}
 	return first || len(claims) > 0, nil
 }
+
+// complain says which claims the directory refused. What the receipt says is
+// somebody else's: only what was sent in this batch is looked at.
+func (p *Publisher) complain(claims []discovery.Claim, refused []discovery.Refused) {
+	for _, r := range refused[:min(len(refused), discovery.MaxRefused)] {
+		i := slices.IndexFunc(claims, func(c discovery.Claim) bool { return c.Seq == r.Seq })
+		if i < 0 {
+			continue
+		}
+		p.refused.Inc()
+		topic, portal := about(claims[i])
+		p.Log.Warn("claim refused: "+why(r.Code), "code", clip(r.Code), "topic", topic, "portal", portal, "seq", r.Seq)
+	}
+}
+
+// about names what a claim is about, and nobody.
+func about(c discovery.Claim) (topic, portal string) {
+	switch {
+	case c.Portal != nil:
+		return "portal", c.Portal.ID
+	case c.Route != nil:
+		return "route", c.Route.Portal
+	case c.Entry != nil:
+		return "entry", c.Entry.Portal
+	}
+	return "sweep", ""
+}
+
+func why(code string) string {
+	switch code {
+	case discovery.CodeHost:
+		return "portal outside its signed hosts"
+	case discovery.CodeForeign:
+		return "the portal belongs to another region"
+	case discovery.CodeURL:
+		return "another portal has the URL"
+	case discovery.CodeNotRoutable:
+		return "the domain cannot lead to one portal"
+	case discovery.CodeManyPortals:
+		return "too many portals of this region claim the address"
+	}
+	return "against the directory's rules"
+}
+
+func clip(code string) string { return code[:min(len(code), 64)] }
 
 func (p *Publisher) rebuild(ctx context.Context, last int64, why string) error {
 	p.Log.Warn("publishing everything again", "reason", why, "directory_at", last)

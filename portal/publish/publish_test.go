@@ -1,10 +1,12 @@
 package publish_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -240,6 +242,55 @@ func TestDeafDirectory(t *testing.T) {
 		pass(16 * time.Second)
 		if o.left() != 0 {
 			t.Error("not published in the end")
+		}
+	})
+}
+
+// refusing is a directory that takes everything and likes nothing.
+type refusing struct{}
+
+func (refusing) Publish(_ context.Context, b discovery.Batch) (discovery.Receipt, error) {
+	r := discovery.Receipt{Last: b.After, Refused: []discovery.Refused{{Seq: 999, Code: "never_sent"}}}
+	for _, c := range b.Claims {
+		r.Last = c.Seq
+		r.Refused = append(r.Refused, discovery.Refused{Seq: c.Seq, Code: discovery.CodeHost})
+	}
+	return r, nil
+}
+
+// portals is an outbox of portals that are not where they may be.
+type portals struct{ *outbox }
+
+func (o portals) PendingClaims(ctx context.Context, region string, keys discovery.BlindKeys, limit int) ([]discovery.Claim, int64, error) {
+	claims, after, err := o.outbox.PendingClaims(ctx, region, keys, limit)
+	for i := range claims {
+		claims[i].Portal = &discovery.Portal{ID: "acme", URL: "https://elsewhere.example"}
+	}
+	return claims, after, err
+}
+
+func TestRefusedClaimsAreSaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		registry, log := prometheus.NewRegistry(), new(bytes.Buffer)
+		o := &outbox{woken: make(chan struct{}, 1)}
+		o.add(1)
+		p := publish.New(publish.Options{Region: "eu", Outbox: portals{o}, Directory: refusing{}, Log: slog.New(slog.NewTextHandler(log, nil)), Now: time.Now, Metrics: registry})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		p.Run(ctx)
+		if text := log.String(); strings.Count(text, "claim refused: portal outside its signed hosts") != 1 ||
+			!strings.Contains(text, "portal=acme seq=1") || strings.Contains(text, "never_sent") {
+			t.Errorf("the log says\n%s", text)
+		}
+		if err := testutil.GatherAndCompare(registry, strings.NewReader(`
+			# HELP domicile_publish_claims_refused_total Claims that the directory would not take; the log says which and why.
+			# TYPE domicile_publish_claims_refused_total counter
+			domicile_publish_claims_refused_total 1
+			`), "domicile_publish_claims_refused_total"); err != nil {
+			t.Error(err)
+		}
+		if o.left() != 0 {
+			t.Error("a refused claim is sent for ever")
 		}
 	})
 }
