@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -47,6 +48,10 @@ var (
 // refused: another encoding, a field twice, a field nobody asked for.
 func (v *visit) form(fields ...field) (values, error) {
 	body, err := v.body(maxForm)
+	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		err = &discovery.Error{Kind: discovery.TooLarge, Field: "form", Code: "body_too_large", Err: tooLarge,
+			Say: "The form is larger than anything this page needs."}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -264,17 +264,6 @@ func TestSessionFixationAndOtherPortal(t *testing.T) {
 	}
 }
 
-// SES-03: a sibling host has put its own cookie beside ours.
-func TestCookieTossing(t *testing.T) {
-	w := newWorld(t)
-	b := w.browser(initech)
-	b.signIn("ian@initech.example", goodPassword)
-	r := httptest.NewRequest("GET", "/", nil)
-	r.AddCookie(&http.Cookie{Name: SessionCookie, Value: portal.NewSecret().Clear()})
-	a := b.do(r)
-	a.want(t, 400, "")
-}
-
 func TestDisabledAtOnce(t *testing.T) {
 	w := newWorld(t)
 	b := w.browser(initech)

@@ -57,7 +57,8 @@ type Site struct {
 }
 
 // New builds the site. Put cmd/internal/serve's chain around it, with [Site.Error]
-// for what the chain refuses, [CrossSite] and [BodyLimits].
+// for what the chain refuses, [CrossSite] and [BodyLimits]: without it a site is
+// not safe, for posts from other sites and cookies sent twice are refused there.
 func New(o Options) (*Site, error) {
 	if o.Store == nil || o.Now == nil {
 		return nil, errors.New("portal site: store and clock are required")
@@ -218,9 +219,6 @@ func (s *Site) Error(w http.ResponseWriter, r *http.Request, err error) { s.page
 func (s *Site) handler(rt route) http.Handler {
 	return s.pages.Handle(func(w http.ResponseWriter, r *http.Request) error {
 		v := &visit{site: s, w: w, r: r, portal: portalOf(r.Context()), connection: mux.Vars(r)["connection"]}
-		if err := v.checkCookies(); err != nil {
-			return err
-		}
 		switch rt.access {
 		case member:
 			return edge(s.asMember(v, rt.handle))

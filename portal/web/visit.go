@@ -78,23 +78,6 @@ func (v *visit) nobody() error {
 	return &discovery.Error{Kind: discovery.Unavailable, Code: "prefetch", Retry: time.Second}
 }
 
-// checkCookies refuses two cookies of one __Host- name: a sibling host that may
-// not overwrite ours has put its own beside it.
-func (v *visit) checkCookies() error {
-	seen := map[string]bool{}
-	for _, c := range v.r.Cookies() {
-		if !strings.HasPrefix(c.Name, "__Host-") {
-			continue
-		}
-		if seen[c.Name] {
-			return &discovery.Error{Kind: discovery.Invalid, Field: c.Name, Code: "cookie_repeated",
-				Say: "Your browser sent a cookie of this site twice. Delete this site’s cookies and try again."}
-		}
-		seen[c.Name] = true
-	}
-	return nil
-}
-
 // token reads a cookie that holds a random value of ours; "" for anything else.
 func (v *visit) token(name string) portal.Secret {
 	c, err := v.r.Cookie(name)

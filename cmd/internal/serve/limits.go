@@ -129,7 +129,8 @@ func checkCookies(r *http.Request) error {
 			continue
 		}
 		if seen[c.Name] {
-			return invalid("cookie_repeated", "")
+			return &discovery.Error{Kind: discovery.Invalid, Field: c.Name, Code: "cookie_repeated",
+				Say: "Your browser sent a cookie of this site twice. Delete this site’s cookies and try again."}
 		}
 		seen[c.Name] = true
 	}
