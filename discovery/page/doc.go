@@ -10,5 +10,8 @@
 // dull page (or, for programs, with an RFC 9457 problem document), and writes one
 // log line that carries the same reference as the page.
 //
+// What a request carries for every page is here too: its reference, its client,
+// and the [Limiter] that counts what a client asks.
+//
 // Pages work without scripts, carry none, and load nothing from anywhere else.
 package page

@@ -7,43 +7,19 @@ import (
 	"encoding/base64"
 	"log/slog"
 	"net/netip"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-redis/redis_rate/v10"
-	"golang.org/x/time/rate"
+
+	"github.com/domicile-sso/domicile/discovery/page"
 )
 
-// Limits bound how often the front door is asked. Zero values mean the usual.
-type Limits struct {
-	PerClient   int // tries a minute of one client: an IPv4 address or an IPv6 /64; 0: 240
-	ClientBurst int // 0: half of PerClient
-	Global      int // tries a second of all together; 0: 2000
-	GlobalBurst int // 0: twice Global
-
-	// DangerouslyUnlimited lets anybody try out addresses as fast as they can.
-	// It is for load tests.
-	DangerouslyUnlimited bool
-}
-
-func (l Limits) orUsual() Limits {
-	usual := func(v *int, n int) {
-		if *v <= 0 {
-			*v = n
-		}
-	}
-	usual(&l.PerClient, 240)
-	usual(&l.ClientBurst, max(1, l.PerClient/2))
-	usual(&l.Global, 2000)
-	usual(&l.GlobalBurst, 2*l.Global)
-	return l
-}
+// Limits bound how often the front door is asked. Zero values mean 240 tries a
+// minute of one client and 2000 a second of all together.
+type Limits = page.Limits
 
 const (
-	// Clients remembered before the older half is forgotten.
-	maxClients = 1 << 16
-
 	patience = 100 * time.Millisecond // for Redis
 	sulk     = time.Second            // without Redis after it failed
 )
@@ -52,13 +28,9 @@ const (
 // doors. Without Redis, or while it does not answer, this process's own count
 // is what holds.
 type limiter struct {
-	Limits
+	*page.Limiter
 	now func() time.Time
 	log *slog.Logger
-	all *rate.Limiter
-
-	mu         sync.Mutex
-	young, old map[netip.Addr]*rate.Limiter
 
 	shared *redis_rate.Limiter
 	secret []byte // names of clients in Redis are keyed hashes
@@ -66,8 +38,7 @@ type limiter struct {
 }
 
 func newLimiter(o Options) *limiter {
-	l := &limiter{Limits: o.Limits.orUsual(), now: o.Now, log: o.Log, young: make(map[netip.Addr]*rate.Limiter), secret: o.Secret}
-	l.all = rate.NewLimiter(rate.Limit(l.Global), l.GlobalBurst)
+	l := &limiter{Limiter: page.NewLimiter(o.Limits.Or(240, 2000)), now: o.Now, log: o.Log, secret: o.Secret}
 	if o.Redis != nil {
 		l.shared = redis_rate.NewLimiter(o.Redis)
 	}
@@ -79,58 +50,14 @@ func (l *limiter) wait(ctx context.Context, client netip.Addr) time.Duration {
 	if l.DangerouslyUnlimited {
 		return 0
 	}
-	client = bucket(client)
 	now := l.now()
-	if d := spend(l.client(client), now); d > 0 {
-		return d
-	}
-	if d := spend(l.all, now); d > 0 {
+	if d := l.Wait(client, now); d > 0 {
 		return d
 	}
 	if l.shared == nil || now.UnixMicro() < l.until.Load() {
 		return 0
 	}
-	return l.waitShared(ctx, client, now)
-}
-
-// bucket is the network whose tries are counted together: whoever has one IPv6
-// address has the whole /64.
-func bucket(a netip.Addr) netip.Addr {
-	a = a.Unmap().WithZone("")
-	if a.Is6() {
-		if p, err := a.Prefix(64); err == nil {
-			return p.Addr()
-		}
-	}
-	return a
-}
-
-func spend(l *rate.Limiter, now time.Time) time.Duration {
-	r := l.ReserveN(now, 1)
-	d := r.DelayFrom(now)
-	if d > 0 {
-		r.CancelAt(now)
-	}
-	return d
-}
-
-// client returns a client's own limiter. Two generations bound the memory: a
-// client is forgotten only when it has been quiet for a whole generation.
-func (l *limiter) client(a netip.Addr) *rate.Limiter {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	c := l.young[a]
-	if c != nil {
-		return c
-	}
-	if c = l.old[a]; c == nil {
-		c = rate.NewLimiter(rate.Limit(float64(l.PerClient)/60), l.ClientBurst)
-	}
-	if len(l.young) >= maxClients/2 {
-		l.old, l.young = l.young, make(map[netip.Addr]*rate.Limiter)
-	}
-	l.young[a] = c
-	return c
+	return l.waitShared(ctx, page.Network(client), now)
 }
 
 func (l *limiter) waitShared(ctx context.Context, client netip.Addr, now time.Time) time.Duration {

@@ -138,17 +138,3 @@ func TestLimitsAreForStrangers(t *testing.T) {
 		t.Errorf("signing out: %d", a.StatusCode)
 	}
 }
-
-// The memory of clients does not grow with their number.
-func TestLimiterForgets(t *testing.T) {
-	l := newLimiter(Limits{ClientBurst: 1})
-	now := time.Unix(1e9, 0)
-	quiet := netip.MustParseAddr("192.0.2.1")
-	l.wait(quiet, now)
-	for i := range 2 * maxClients {
-		l.wait(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), now)
-		if n := len(l.young) + len(l.old); n > maxClients {
-			t.Fatalf("%d clients are remembered", n)
-		}
-	}
-}

@@ -50,7 +50,7 @@ type Options struct {
 type Site struct {
 	Options
 	pages   *page.Set
-	limiter *limiter
+	limiter *page.Limiter
 	router  *mux.Router
 	assets  http.Handler
 	signins *prometheus.CounterVec
