@@ -120,7 +120,8 @@ func (b *tab) event(ev any) {
 	defer b.mu.Unlock()
 	switch ev := ev.(type) {
 	case *page.EventFrameNavigated:
-		if ev.Frame.ParentID == "" {
+		// The empty page that a tab begins with is nobody's doing.
+		if ev.Frame.ParentID == "" && ev.Frame.URL != "about:blank" {
 			b.pages++
 		}
 	case *network.EventResponseReceived:

@@ -30,7 +30,7 @@ func before(t testing.TB, database string) (*gate, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &gate{addr: "127.0.0.1:0", to: u.Host, open: map[net.Conn]bool{}, jam: make(chan struct{})}
+	g := &gate{addr: loopback(free(t, 1)[0]), to: u.Host, open: map[net.Conn]bool{}, jam: make(chan struct{})}
 	close(g.jam)
 	g.unlock(t)
 	t.Cleanup(func() { g.free(); g.shut() })

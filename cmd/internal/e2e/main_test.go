@@ -20,6 +20,7 @@ type shared struct {
 	mu      sync.Mutex
 	end     []func()
 	servers []*server // at work
+	ports   map[int]bool
 }
 
 func TestMain(m *testing.M) {
@@ -49,6 +50,20 @@ func (s *shared) atEnd(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.end = append(s.end, f)
+}
+
+// take gives each port to one asker only.
+func (s *shared) take(port int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ports[port] {
+		return false
+	}
+	if s.ports == nil {
+		s.ports = map[int]bool{}
+	}
+	s.ports[port] = true
+	return true
 }
 
 // enlist adds a server to those at work.

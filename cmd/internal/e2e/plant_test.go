@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
@@ -235,19 +236,29 @@ func get(t testing.TB, url string) []byte {
 	return text
 }
 
-// free finds ports nobody listens on, all different.
+// free finds ports nobody listens on, all different. They are below those that
+// the system gives to whoever asks for just any: a server gets its port seconds
+// after it was found here, or once more after an outage, and meanwhile other
+// tests open hundreds of the other kind.
 func free(t testing.TB, n int) []int {
 	t.Helper()
 	var ports []int
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
+	for range 1000 {
+		port := 10000 + rand.IntN(20000)
+		if !suite.take(port) {
+			continue
 		}
-		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+		l, err := net.Listen("tcp", loopback(port))
+		if err != nil {
+			continue
+		}
+		l.Close()
+		if ports = append(ports, port); len(ports) == n {
+			return ports
+		}
 	}
-	return ports
+	t.Fatalf("no %d free ports", n)
+	return nil
 }
 
 func loopback(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
