@@ -3,6 +3,7 @@ package attacks
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -124,25 +125,55 @@ func TestCatalogue(t *testing.T) {
 		still(t, "rolled back")
 	})
 	t.Run("CON-04 claims outside the record", func(t *testing.T) { w.foreignClaims(t, still) })
-	t.Run("CON-04 a changed directory", func(t *testing.T) {
-		db := w.FrontDB
-		for _, to := range []string{"https://evil.example", "http://acme.eu.domicile.example", "https://acme.eu.domicile.example@evil.example", "https://acme.us.domicile.example"} {
-			if _, err := db.ExecContext(t.Context(), `UPDATE portals SET url = $1 WHERE id = 'acme'`, to); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := db.ExecContext(t.Context(), `UPDATE changes SET n = n + 1`); err != nil {
-				t.Fatal(err)
-			}
-			w.settled(t, func() bool {
-				w.Clock.Pass(time.Second)
-				a := w.browser(t).ask(email("ann@acme.example"))
-				if strings.Contains(a.Body, to+`"`) || strings.Contains(a.Body, to+"/login") {
-					t.Fatalf("people are sent to %s", to)
-				}
-				return a.Status == http.StatusServiceUnavailable
-			})
+	t.Run("CON-04 a changed directory", func(t *testing.T) { w.changedDirectory(t, still) })
+}
+
+// changedDirectory writes to the directory's database what no region has claimed,
+// all within signed hosts and across territories: nobody is sent anywhere by it,
+// and what was there comes back by itself.
+func (w *world) changedDirectory(t *testing.T, still func(*testing.T, string)) {
+	blind := w.blind.Current(addressOf("gil@gamma.example"))
+	before := w.total(t, "domicile_directory_rows_refused_total")
+	for _, change := range []string{
+		fmt.Sprintf(`INSERT INTO entries (blind, portal, region, sign_in, seq, tag)
+			SELECT X'%x', 'acme', '%s', sign_in, seq, tag FROM entries LIMIT 1`, blind[:], europe),
+		`UPDATE routes SET portal = 'acme', region = '` + europe + `', connection = '' WHERE domain = 'gamma.example'`,
+		`UPDATE portals SET region = '` + america + `', url = 'https://evil.us.domicile.example' WHERE id = 'acme'`,
+		`UPDATE changes SET n = n + 1`,
+	} {
+		if res, err := w.FrontDB.ExecContext(t.Context(), change); err != nil {
+			t.Fatal(err)
+		} else if n, err := res.RowsAffected(); err != nil || n == 0 {
+			t.Fatalf("%s changes nothing: %v", change, err)
 		}
+	}
+	// right asks for both; each is where they belong, or not known now once the
+	// rows were seen.
+	right := func() (known bool) {
+		known = true
+		for who, want := range map[string]string{"ann@acme.example": acme, "gil@gamma.example": gamma} {
+			a := w.browser(t).ask(email(who))
+			if a.Status != http.StatusOK && a.Status != http.StatusServiceUnavailable {
+				t.Fatalf("%s is answered %d", who, a.Status)
+			}
+			other := map[string]string{acme: gamma, gamma: acme}[want]
+			if strings.Contains(a.Body, "evil") || strings.Contains(a.Body, other) || strings.Contains(a.Body, `"portals":[]`) {
+				t.Fatalf("%s is led to %s", who, a.Body)
+			}
+			known = known && a.Status == http.StatusOK
+		}
+		return known
+	}
+	w.settled(t, func() bool {
+		w.Clock.Pass(time.Minute) // what the cache remembers ends
+		right()
+		return w.total(t, "domicile_directory_rows_refused_total") > before
 	})
+	w.settled(t, func() bool {
+		w.Clock.Pass(time.Second)
+		return right() && w.browser(t).ask(email("nobody@nowhere.example")).Status == http.StatusOK
+	})
+	still(t, "healed")
 }
 
 // foreignClaims publishes, as each region could, what is not that region's to
