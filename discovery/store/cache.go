@@ -34,7 +34,7 @@ const (
 
 	patience  = 100 * time.Millisecond // for Redis, per lookup
 	sulk      = time.Second            // without Redis after it failed
-	dbTimeout = 5 * time.Second
+	dbTimeout = 2 * time.Second
 
 	maxSealed = 8 << 10
 )

@@ -8,9 +8,9 @@ import (
 	"net"
 	"runtime"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -157,32 +157,36 @@ func TestDropDuringAQuestion(t *testing.T) {
 }
 
 func TestQuestionsAreShared(t *testing.T) {
-	n := newNode(t, nil)
-	n.known[ada] = entryOf(ada, "acme")
-	var waiting sync.WaitGroup
-	arrived := make(chan struct{}, 50)
-	slow := func(ctx context.Context, ids []discovery.BlindID) ([]discovery.Entry, error) {
-		for range 50 { // until all are on their way
-			<-arrived
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, nil)
+		n.known[ada] = entryOf(ada, "acme")
+		answer := make(chan struct{})
+		slow := func(ctx context.Context, ids []discovery.BlindID) ([]discovery.Entry, error) {
+			<-answer
+			return n.query(ctx, ids)
 		}
-		return n.query(ctx, ids)
-	}
-	gone, cancel := context.WithCancel(t.Context())
-	cancel()
-	for i := range 50 {
-		waiting.Go(func() {
-			ctx := t.Context()
-			if i == 0 {
-				ctx = gone // who hangs up fails nobody else
-			}
-			arrived <- struct{}{}
-			entries, err := n.entries(ctx, []discovery.BlindID{ada}, slow)
-			if i > 0 && (err != nil || len(entries) != 1) {
-				t.Errorf("%v, %v", entries, err)
-			}
-		})
-	}
-	waiting.Wait()
+		gone, cancel := context.WithCancel(t.Context())
+		for i := range 50 {
+			go func() {
+				ctx := t.Context()
+				if i == 0 {
+					ctx = gone // who hangs up fails nobody else
+				}
+				entries, err := n.entries(ctx, []discovery.BlindID{ada}, slow)
+				if i > 0 && (err != nil || len(entries) != 1) {
+					t.Errorf("%v, %v", entries, err)
+				}
+			}()
+		}
+		synctest.Wait() // all of them wait for the one question
+		cancel()
+		synctest.Wait()
+		close(answer)
+		synctest.Wait()
+		if asked := n.asked.Load(); asked != 1 {
+			t.Errorf("the directory was asked %d times", asked)
+		}
+	})
 }
 
 func TestNodesShareARedis(t *testing.T) {
