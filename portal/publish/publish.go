@@ -36,11 +36,11 @@ type Outbox interface {
 	// sequence the front door has confirmed.
 	PendingClaims(ctx context.Context, region string, keys discovery.BlindKeys, limit int) (claims []discovery.Claim, after int64, err error)
 	Ack(ctx context.Context, last int64) error
-	Republish(ctx context.Context) error
-	// FastForward notes that last is what the front door has confirmed, and
-	// reports whether that is beyond every sequence handed out here so far;
-	// later ones come after it.
-	FastForward(ctx context.Context, last int64) (ahead bool, err error)
+	// Rebuild notes that last is what the front door has applied and queues
+	// everything again behind it; CatchUp does so only if last is beyond every
+	// sequence handed out so far.
+	Rebuild(ctx context.Context, last int64) error
+	CatchUp(ctx context.Context, last int64) (ahead bool, err error)
 	OutboxAge(ctx context.Context) (time.Duration, error)
 	Changed() <-chan struct{}
 }
@@ -186,12 +186,13 @@ func (p *Publisher) step(ctx context.Context) (more bool, err error) {
 		// The two look alike, so the safe one.
 		return true, p.rebuild(ctx, r.Last, "the directory is ahead of this region")
 	case r.Last > sent:
-		ahead, err := p.Outbox.FastForward(ctx, r.Last)
+		ahead, err := p.Outbox.CatchUp(ctx, r.Last)
 		if err != nil {
-			return false, fmt.Errorf("fast-forward: %w", err)
+			return false, fmt.Errorf("catch up: %w", err)
 		}
 		if ahead {
-			return true, p.rebuild(ctx, r.Last, "the directory is ahead of this region")
+			p.rebuilding(r.Last, "the directory is ahead of this region")
+			return true, nil
 		}
 	case r.Last == after && len(claims) > 0:
 		return false, errNotApplied
@@ -251,15 +252,16 @@ func why(code string) string {
 func clip(code string) string { return code[:min(len(code), 64)] }
 
 func (p *Publisher) rebuild(ctx context.Context, last int64, why string) error {
-	p.Log.Warn("publishing everything again", "reason", why, "directory_at", last)
-	p.sent.WithLabelValues("rebuild").Inc()
-	if _, err := p.Outbox.FastForward(ctx, last); err != nil {
-		return fmt.Errorf("fast-forward: %w", err)
-	}
-	if err := p.Outbox.Republish(ctx); err != nil {
-		return fmt.Errorf("republish: %w", err)
+	p.rebuilding(last, why)
+	if err := p.Outbox.Rebuild(ctx, last); err != nil {
+		return fmt.Errorf("publish everything again: %w", err)
 	}
 	return nil
+}
+
+func (p *Publisher) rebuilding(last int64, why string) {
+	p.Log.Warn("publishing everything again", "reason", why, "directory_at", last)
+	p.sent.WithLabelValues("rebuild").Inc()
 }
 
 func (p *Publisher) observe(ctx context.Context) {

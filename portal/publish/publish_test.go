@@ -95,17 +95,10 @@ func (o *outbox) Ack(_ context.Context, last int64) error {
 	return nil
 }
 
-func (o *outbox) FastForward(_ context.Context, last int64) (bool, error) {
+func (o *outbox) Rebuild(_ context.Context, last int64) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	ahead := last > o.last
 	o.last, o.acked = max(o.last, last), last
-	return ahead, nil
-}
-
-func (o *outbox) Republish(context.Context) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
 	o.republished++
 	o.rows = nil
 	for range o.everything {
@@ -113,6 +106,19 @@ func (o *outbox) Republish(context.Context) error {
 		o.rows = append(o.rows, o.last)
 	}
 	return nil
+}
+
+func (o *outbox) CatchUp(ctx context.Context, last int64) (bool, error) {
+	o.mu.Lock()
+	ahead := last > o.last
+	if !ahead {
+		o.acked = last
+	}
+	o.mu.Unlock()
+	if !ahead {
+		return false, nil
+	}
+	return true, o.Rebuild(ctx, last)
 }
 
 func (o *outbox) OutboxAge(context.Context) (time.Duration, error) {

@@ -198,67 +198,86 @@ func (s *Store) Ack(ctx context.Context, last int64) error {
 	return failed("confirm", err)
 }
 
-// FastForward notes that last is what the front door has applied, be it less
-// than we thought or more, and reports whether it is beyond every sequence
-// handed out here. Later changes come after it either way.
-func (s *Store) FastForward(ctx context.Context, last int64) (ahead bool, err error) {
-	err = s.change(ctx, "", portal.Visitor{}, func(u *unit) error {
-		var had int64
-		if err := u.QueryRowContext(ctx, `UPDATE outbox_counter SET acked = $1 WHERE id = 1 RETURNING last`, last).Scan(&had); err != nil {
+// Rebuild notes that last is what the front door has applied, be it less than
+// we thought or more, and queues everything again behind it. It is one
+// transaction: a note without the queue would pass for an up-to-date directory.
+func (s *Store) Rebuild(ctx context.Context, last int64) error {
+	return s.change(ctx, "", portal.Visitor{}, func(u *unit) error {
+		if _, err := u.fastForward(ctx, last); err != nil {
 			return err
 		}
-		ahead = last > had
-		if !ahead {
-			return nil
+		return u.republish(ctx)
+	})
+}
+
+// CatchUp is Rebuild, only if last is beyond every sequence handed out here: a
+// sign that this database was restored.
+func (s *Store) CatchUp(ctx context.Context, last int64) (ahead bool, err error) {
+	err = s.change(ctx, "", portal.Visitor{}, func(u *unit) error {
+		if ahead, err = u.fastForward(ctx, last); err != nil || !ahead {
+			return err
 		}
-		_, err := u.ExecContext(ctx, `UPDATE outbox_counter SET last = $1 WHERE id = 1`, last)
-		return err
+		return u.republish(ctx)
 	})
 	return ahead, err
+}
+
+func (u *unit) fastForward(ctx context.Context, last int64) (ahead bool, err error) {
+	var had int64
+	if err := u.QueryRowContext(ctx, `UPDATE outbox_counter SET acked = $1 WHERE id = 1 RETURNING last`, last).Scan(&had); err != nil {
+		return false, err
+	}
+	if last <= had {
+		return false, nil
+	}
+	_, err = u.ExecContext(ctx, `UPDATE outbox_counter SET last = $1 WHERE id = 1`, last)
+	return true, err
 }
 
 // Republish queues everything there is, and a sweep behind it: what this region
 // claimed before and does not claim again is forgotten.
 func (s *Store) Republish(ctx context.Context) error {
-	return s.change(ctx, "", portal.Visitor{}, func(u *unit) error {
-		// Taking the counter first keeps everybody else from committing changes
-		// until all of this is queued.
-		start, err := u.takeSequences(ctx, 1)
+	return s.change(ctx, "", portal.Visitor{}, func(u *unit) error { return u.republish(ctx) })
+}
+
+func (u *unit) republish(ctx context.Context) error {
+	// Taking the counter first keeps everybody else from committing changes
+	// until all of this is queued.
+	start, err := u.takeSequences(ctx, 1)
+	if err != nil {
+		return err
+	}
+	if _, err := u.ExecContext(ctx, `DELETE FROM outbox`); err != nil {
+		return err
+	}
+	sources := []struct{ topic, portal, name, from string }{
+		{"portal", "id", "''", "portals"},
+		{"route", "portal", "name", "domains"},
+		{"address", "portal", "address", "addresses WHERE confirmed > 0"},
+	}
+	for _, src := range sources {
+		var n int64
+		if err := u.QueryRowContext(ctx, `SELECT COUNT(*) FROM `+src.from).Scan(&n); err != nil {
+			return err
+		}
+		if n == 0 {
+			continue
+		}
+		last, err := u.takeSequences(ctx, n)
 		if err != nil {
 			return err
 		}
-		if _, err := u.ExecContext(ctx, `DELETE FROM outbox`); err != nil {
+		_, err = u.ExecContext(ctx, `INSERT INTO outbox (seq, topic, portal, name, queued)
+			SELECT CAST($1 AS BIGINT) + CAST($2 AS BIGINT) * (ROW_NUMBER() OVER (ORDER BY `+src.portal+`, `+src.name+`) - 1), '`+src.topic+`', `+
+			src.portal+`, `+src.name+`, CAST($3 AS BIGINT) FROM `+src.from,
+			last-(n-1)*portal.SeqStep, portal.SeqStep, micros(u.now))
+		if err != nil {
 			return err
 		}
-		sources := []struct{ topic, portal, name, from string }{
-			{"portal", "id", "''", "portals"},
-			{"route", "portal", "name", "domains"},
-			{"address", "portal", "address", "addresses WHERE confirmed > 0"},
-		}
-		for _, src := range sources {
-			var n int64
-			if err := u.QueryRowContext(ctx, `SELECT COUNT(*) FROM `+src.from).Scan(&n); err != nil {
-				return err
-			}
-			if n == 0 {
-				continue
-			}
-			last, err := u.takeSequences(ctx, n)
-			if err != nil {
-				return err
-			}
-			_, err = u.ExecContext(ctx, `INSERT INTO outbox (seq, topic, portal, name, queued)
-				SELECT CAST($1 AS BIGINT) + CAST($2 AS BIGINT) * (ROW_NUMBER() OVER (ORDER BY `+src.portal+`, `+src.name+`) - 1), '`+src.topic+`', `+
-				src.portal+`, `+src.name+`, CAST($3 AS BIGINT) FROM `+src.from,
-				last-(n-1)*portal.SeqStep, portal.SeqStep, micros(u.now))
-			if err != nil {
-				return err
-			}
-		}
-		u.audit(portal.Event{Action: "directory.republished", Method: "operator"})
-		u.changes = append(u.changes, portal.Change{Topic: portal.SweepRest, Name: strconv.FormatInt(start, 10)})
-		return nil
-	})
+	}
+	u.audit(portal.Event{Action: "directory.republished", Method: "operator"})
+	u.changes = append(u.changes, portal.Change{Topic: portal.SweepRest, Name: strconv.FormatInt(start, 10)})
+	return nil
 }
 
 // OutboxAge is how long the oldest change has waited; 0: none waits.

@@ -151,11 +151,14 @@ func TestRepublish(t *testing.T) {
 		}
 		x.drain()
 		_, before := x.pending(blindKeys(1), 1)
-		if ahead, err := x.FastForward(x.ctx, 0); err != nil || ahead {
-			t.Fatalf("an empty directory: %t, %v", ahead, err)
+		if ahead, err := x.CatchUp(x.ctx, before); err != nil || ahead {
+			t.Fatalf("a directory in step: %t, %v", ahead, err)
 		}
-		if err := x.Republish(x.ctx); err != nil {
-			t.Fatal(err)
+		if claims, _ := x.pending(blindKeys(1), 1); len(claims) != 0 {
+			t.Fatalf("%d claims for a directory in step", len(claims))
+		}
+		if err := x.Rebuild(x.ctx, 0); err != nil {
+			t.Fatalf("an empty directory: %v", err)
 		}
 		claims, after := x.pending(blindKeys(1), 100)
 		if after != 0 || len(claims) != 2+3+2+1 {
@@ -173,11 +176,8 @@ func TestRepublish(t *testing.T) {
 			t.Errorf("sweeps below %d; published from %d, before it up to %d", sweep.Sweep, claims[0].Seq, before)
 		}
 		// A directory that is ahead of a restored database.
-		if ahead, err := x.FastForward(x.ctx, last+1000); err != nil || !ahead {
+		if ahead, err := x.CatchUp(x.ctx, last+1000); err != nil || !ahead {
 			t.Errorf("ahead: %t, %v", ahead, err)
-		}
-		if err := x.Republish(x.ctx); err != nil {
-			t.Fatal(err)
 		}
 		if claims, after := x.pending(blindKeys(1), 100); after != last+1000 || claims[0].Seq <= after {
 			t.Errorf("from %d after %d", claims[0].Seq, after)
