@@ -3,7 +3,7 @@
 // PostgreSQL.
 //
 // Both are reached through database/sql and spoken to with one SQL text ($1
-// placeholders, TEXT, BIGINT, BYTEA, BOOLEAN), so a store never asks which one
+// parameters, TEXT, BIGINT, BYTEA, BOOLEAN), so a store never asks which one
 // it has.
 package sqldb
 

@@ -44,7 +44,7 @@ func TestOneText(t *testing.T) {
 				t.Errorf("insert %d changed %d rows, want %d", i, got, want)
 			}
 		}
-		// $2 before $1: placeholders are numbered, not counted.
+		// $2 before $1: parameters are numbered, not counted.
 		var n int64
 		var raw []byte
 		var live bool
