@@ -28,7 +28,7 @@ func TestIntakeRefuses(t *testing.T) {
 		{"again", "POST", "/claims", "application/jose", good, 200},
 		{"unknown region", "POST", "/claims", "application/jose", unknown, 403},
 		{"stale", "POST", "/claims", "application/jose", stale, 403},
-		{"bent", "POST", "/claims", "application/jose", good[:len(good)-4] + "AAAA", 403},
+		{"bent", "POST", "/claims", "application/jose", bent(good), 403},
 		{"empty", "POST", "/claims", "application/jose", "", 403},
 		{"wrong type", "POST", "/claims", "application/json", good, 415},
 		{"huge", "POST", "/claims", "application/jose", strings.Repeat("a", discovery.MaxBatch+1), 413},
