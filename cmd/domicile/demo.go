@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -67,8 +68,11 @@ stays and the next start goes on from there.`,
 	return c
 }
 
-// introduce says where everything is and who there is to be.
-func introduce(out io.Writer, d *demo.Demo, data string, took time.Duration) {
+// introduce says where everything is and who there is to be, in one piece: the
+// log may be on the same terminal.
+func introduce(terminal io.Writer, d *demo.Demo, data string, took time.Duration) {
+	out := new(bytes.Buffer)
+	defer func() { _, _ = out.WriteTo(terminal) }()
 	fmt.Fprintf(out, "\nDomicile is open at %s (after %.1f s). Type one of these addresses there:\n\n", d.URL, took.Seconds())
 	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(w, "  ADDRESS\tPASSWORD\tWHAT HAPPENS")
