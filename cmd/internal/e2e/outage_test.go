@@ -23,12 +23,16 @@ func (c *company) invited() string {
 
 // TestFrontDoorDown: each portal signs people in without the front door (N04).
 func TestFrontDoorDown(t *testing.T) {
+	both(t, frontDoorDown)
+}
+
+func frontDoorDown(t *testing.T, scripts bool) {
 	c := found(t)
 	temporary := c.invited()
 	c.front.kill()
 
 	direct := func(site, address string) *tab {
-		b := browser(t, true)
+		b := browser(t, scripts)
 		b.open(site + "/")
 		b.at(site, "/login")
 		b.fill("email", address)
