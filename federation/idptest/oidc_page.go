@@ -20,7 +20,7 @@ type oidcPage struct {
 	leadsTo string // where the form's answer redirects to in the end
 }
 
-const oidcStyle = `
+const pageStyle = `
 :root { color-scheme: light dark; font: 100%/1.5 system-ui, sans-serif }
 main { max-width: 24rem; margin: 4rem auto; padding: 0 1rem }
 label, input { display: block; width: 100%; box-sizing: border-box }
@@ -56,7 +56,7 @@ var oidcTemplate = template.Must(template.New("oidc").Parse(`<!DOCTYPE html>
 `))
 
 func (p *OIDCProvider) page(w http.ResponseWriter, status int, page oidcPage) {
-	page.Style = oidcStyle
+	page.Style = pageStyle
 	var b bytes.Buffer
 	if err := oidcTemplate.Execute(&b, page); err != nil {
 		http.Error(w, "page", http.StatusInternalServerError)
@@ -75,6 +75,6 @@ func (p *OIDCProvider) page(w http.ResponseWriter, status int, page oidcPage) {
 
 // styleHash lets the page's own style sheet, and no other, through its policy.
 func styleHash() string {
-	sum := sha256.Sum256([]byte(oidcStyle))
+	sum := sha256.Sum256([]byte(pageStyle))
 	return base64.StdEncoding.EncodeToString(sum[:])
 }

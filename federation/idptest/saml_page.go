@@ -30,6 +30,7 @@ const maxRequest = 64 << 10 // bytes of an inflated AuthnRequest
 // form that carries the answer, or a sentence.
 type samlPage struct {
 	Title   string
+	Style   template.CSS
 	Login   bool
 	Request string // the AuthnRequest, when it came by POST and must come along
 	Relay   string
@@ -47,13 +48,7 @@ var samlTemplate = template.Must(template.New("saml").Parse(`<!DOCTYPE html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{.Title}}</title>
-<style>
-:root { color-scheme: light dark; font: 100%/1.5 system-ui, sans-serif }
-main { max-width: 24rem; margin: 4rem auto; padding: 0 1rem }
-label, input { display: block; width: 100%; box-sizing: border-box }
-input { font: inherit; padding: .5rem; margin-bottom: 1rem }
-button { font: inherit; padding: .5rem 1rem; min-height: 2.75rem }
-</style>
+<style>{{.Style}}</style>
 {{with .Script}}<script src="{{.}}" defer></script>
 {{end}}</head>
 <body>
@@ -82,6 +77,7 @@ button { font: inherit; padding: .5rem 1rem; min-height: 2.75rem }
 `))
 
 func (p *SAMLIdP) page(w http.ResponseWriter, status int, page samlPage) {
+	page.Style = pageStyle
 	var b bytes.Buffer
 	if err := samlTemplate.Execute(&b, page); err != nil {
 		http.Error(w, "page", http.StatusInternalServerError)
@@ -91,7 +87,7 @@ func (p *SAMLIdP) page(w http.ResponseWriter, status int, page samlPage) {
 	if u, err := url.Parse(page.Action); err == nil && u.Host != "" {
 		action = u.Scheme + "://" + u.Host
 	}
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; script-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action "+action)
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'sha256-"+styleHash()+"'; script-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action "+action)
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
 	w.Write(b.Bytes())
