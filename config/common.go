@@ -30,6 +30,12 @@ type BlindIDKey struct {
 	Key     Secret // 32 bytes
 }
 
+// RateLimits bound what strangers may ask for.
+type RateLimits struct {
+	PerClient Rate // by address, IPv6 by /64
+	Global    Rate
+}
+
 func metrics(s *section) Metrics {
 	sub := s.sub("metrics", false)
 	defer sub.done()
@@ -110,9 +116,36 @@ func database(s *section) Secret {
 	return s.location(at, location)
 }
 
+// replica reads the location of a copy of the database that answers lookups.
+func replica(s *section) Secret {
+	location, at, ok := s.secret("read_url", "the location of a read replica", false)
+	if !ok {
+		return Secret{}
+	}
+	if location != "" && !isPostgres(location) {
+		at.wrong("want postgres://user:password@host/name, of a replica of the database")
+	}
+	warnUnverified(at, location)
+	return NewSecret(location)
+}
+
+// isPostgres looks at the form alone: net/url knows no location with several
+// hosts, postgres://user:password@one:5432,two:5432/name.
+func isPostgres(location string) bool {
+	scheme, rest, _ := strings.Cut(location, "://")
+	rest, _, _ = strings.Cut(rest, "?")
+	at, name, _ := strings.Cut(rest[strings.LastIndex(rest, "@")+1:], "/")
+	return (scheme == "postgres" || scheme == "postgresql") && at != "" && strings.Trim(name, "/") != ""
+}
+
+// connections bounds what one process takes of what Postgres has for all.
+func connections(s *section) int {
+	return int(get(s, "database_connections", integer(2, 1000), 16))
+}
+
 func (s *section) location(at value, location string) Secret {
 	path, lite := strings.CutPrefix(location, "sqlite:")
-	switch u, err := url.Parse(location); {
+	switch {
 	case location == "":
 	case lite && (path == "" || strings.ContainsAny(path, "?#")):
 		at.wrong("want sqlite:/path/of/file.db, without ? or #")
@@ -122,8 +155,62 @@ func (s *section) location(at value, location string) Secret {
 		if !isFolder(filepath.Dir(path)) {
 			at.wrong("there is no folder %s: make it first", filepath.Dir(path))
 		}
-	case err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" || strings.Trim(u.Path, "/") == "":
+	case !isPostgres(location):
 		at.wrong("want sqlite:/path/of/file.db or postgres://user:password@host/name")
 	}
+	warnUnverified(at, location)
 	return NewSecret(location)
+}
+
+// warnUnverified speaks up where nobody checks that a database on another network
+// is the one that is meant: left alone, the driver takes any certificate, and none.
+func warnUnverified(at value, location string) {
+	if !isPostgres(location) {
+		return
+	}
+	_, rest, _ := strings.Cut(location, "://")
+	rest, query, _ := strings.Cut(rest, "?")
+	hosts, _, _ := strings.Cut(rest[strings.LastIndex(rest, "@")+1:], "/")
+	settings, err := url.ParseQuery(query)
+	if err != nil || settings.Get("sslmode") == "verify-full" {
+		return
+	}
+	for host := range strings.SplitSeq(hosts, ",") {
+		if host = hostOf(host); host != "" && !local(host) && !private(host) {
+			at.warn("%s is not on a private network, and nobody checks that it is the database: put sslmode=verify-full behind the location", host)
+			return
+		}
+	}
+}
+
+func rateLimits(s *section, usual RateLimits) RateLimits {
+	sub := s.sub("rate_limits", false)
+	defer sub.done()
+	return RateLimits{
+		PerClient: get(sub, "per_client", rate, usual.PerClient),
+		Global:    get(sub, "global", rate, usual.Global),
+	}
+}
+
+// different sees to it that no two listeners want the same address. It is given
+// names and addresses in turn.
+func different(s *section, pairs ...string) {
+	for i := 2; i < len(pairs); i += 2 {
+		for j := 0; j < i; j += 2 {
+			if a, b := pairs[i+1], pairs[j+1]; a != "" && a == b && !strings.HasSuffix(a, ":0") {
+				top, _, _ := strings.Cut(pairs[i], ".")
+				at := s.entries[top]
+				at.path = pairs[i]
+				at.wrong("%s has the same address, %s: give each its own", pairs[j], a)
+			}
+		}
+	}
+}
+
+// behindProxy warns where every client would look like the proxy.
+func behindProxy(s *section, public *url.URL, t *TLS, trusted []netip.Prefix) {
+	at, ok := s.entries["listen"]
+	if ok && public != nil && public.Scheme == "https" && t == nil && !s.has("tls") && len(trusted) == 0 {
+		at.warn("there is no tls, so a proxy must be in front, but no trusted_proxies: every client would look like the proxy, and share its rate limit")
+	}
 }

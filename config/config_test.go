@@ -31,32 +31,43 @@ func furnish(t testing.TB, dir string) {
 		return "# a remark\n" + EncodeKey(kind, bytes.Repeat([]byte{b}, 32)) + "\n"
 	}
 	for name, text := range map[string]string{
-		"keys/front-door.key": key(FrontDoorKey, 1),
-		"keys/cookie.key":     key(CookieKey, 2),
-		"keys/blind-id.key":   key(BlindKey, 3),
-		"keys/blind-id-2.key": key(BlindKey, 4),
-		"keys/ticket.key":     key(TicketKey, 5),
-		"keys/publishing.key": key(PublishingKey, 6),
-		"keys/data.key":       key(DataKey, 7),
-		"keys/data-2.key":     key(DataKey, 8),
-		"keys/damaged.key":    string(CookieKey) + ":****",
-		"keys/short.key":      EncodeKey(CookieKey, []byte("short")),
-		"keys/two.key":        key(CookieKey, 2) + key(CookieKey, 3),
-		"keys/open.key":       key(CookieKey, 2),
-		"keys/empty.key":      "\n",
-		"keys/database":       "postgres://domicile:" + canary + "@db.internal/directory\n",
-		"keys/mysql":          "mysql://domicile:" + canary + "@db.internal/directory\n",
-		"keys/smtp":           "smtp://domicile:" + canary + "@mail.internal:587\n",
-		"keys/redis-password": canary + "\n",
-		"catalogue":           "# no region yet\n",
+		"keys/front-door.key":   key(FrontDoorKey, 1),
+		"keys/cookie.key":       key(CookieKey, 2),
+		"keys/blind-id.key":     key(BlindKey, 3),
+		"keys/blind-id-2.key":   key(BlindKey, 4),
+		"keys/ticket.key":       key(TicketKey, 5),
+		"keys/publishing.key":   key(PublishingKey, 6),
+		"keys/data.key":         key(DataKey, 7),
+		"keys/data-2.key":       key(DataKey, 8),
+		"keys/damaged.key":      string(CookieKey) + ":****",
+		"keys/short.key":        EncodeKey(CookieKey, []byte("short")),
+		"keys/two.key":          key(CookieKey, 2) + key(CookieKey, 3),
+		"keys/open.key":         key(CookieKey, 2),
+		"keys/empty.key":        "\n",
+		"keys/database":         "postgres://domicile:" + canary + "@db.internal/directory\n",
+		"keys/database-replica": "postgres://domicile:" + canary + "@one.internal:5432,two.internal:5433/directory?sslmode=verify-full\n",
+		"keys/database-far":     "postgres://domicile:" + canary + "@one.internal,db.example.com:5432/directory\n",
+		"keys/replica-host":     "postgres://domicile:" + canary + "@db.internal:5432\n",
+		"keys/mysql":            "mysql://domicile:" + canary + "@db.internal/directory\n",
+		"keys/smtp":             "smtp://domicile:" + canary + "@mail.internal:587\n",
+		"keys/redis-password":   canary + "\n",
+		"keys/consul-token":     canary + "\n",
+		"catalogue":             "# no region yet\n",
 	} {
 		write(t, filepath.Join(dir, name), text)
 	}
 	if err := os.Chmod(filepath.Join(dir, "keys/open.key"), 0o640); err != nil {
 		t.Fatal(err)
 	}
+	for name, mode := range map[string]os.FileMode{"snapshot": 0o700, "open": 0o777} {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.Mkdir(path, 0o700), os.Chmod(path, mode)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	now := time.Now()
 	certificate(t, filepath.Join(dir, "tls/login"), now.AddDate(1, 0, 0))
+	certificate(t, filepath.Join(dir, "tls/redis-ca"), now.AddDate(1, 0, 0))
 	certificate(t, filepath.Join(dir, "tls/portals"), now.AddDate(1, 0, 0))
 	certificate(t, filepath.Join(dir, "tls/ending"), now.AddDate(0, 0, 3))
 	certificate(t, filepath.Join(dir, "tls/expired"), time.Date(2020, 2, 29, 12, 0, 0, 0, time.UTC))
@@ -127,16 +138,21 @@ func TestExampleDiscovery(t *testing.T) {
 		"internal":    {c.Internal.Listen, ":8444"},
 		"metrics":     {c.Metrics.Listen, "127.0.0.1:9090"},
 		"database":    {c.Database.Reveal(), "postgres://domicile:" + canary + "@db.internal/directory"},
+		"read_url":    {c.Replica.Reveal(), "postgres://domicile:" + canary + "@one.internal:5432,two.internal:5433/directory?sslmode=verify-full"},
+		"connections": {c.Connections, 16},
 		"catalogue":   {c.Catalogue.File, in("catalogue")},
-		"snapshot":    {c.Catalogue.Snapshot, in("catalogue.last-good")},
+		"snapshot":    {c.Snapshot, in("snapshot")},
 		"root_keys":   {len(c.Catalogue.RootKeys), 1},
 		"reload":      {c.Catalogue.Reload, 5 * time.Second},
 		"blind":       {c.BlindIDKeys[0].Version, byte(1)},
 		"blind key":   {c.BlindIDKeys[0].Key.Bytes(), bytes.Repeat([]byte{3}, 32)},
 		"ticket key":  {[]byte(c.TicketKey.Ed25519().Seed()), bytes.Repeat([]byte{1}, 32)},
-		"cookie key":  {c.CookieKey.Bytes(), bytes.Repeat([]byte{2}, 32)},
+		"cookie key":  {c.CookieSecrets(), [][]byte{bytes.Repeat([]byte{2}, 32)}},
 		"redis":       {c.Redis.Addresses, []string{"redis.internal:6380"}},
 		"password":    {c.Redis.Password.Reveal(), canary},
+		"redis ca":    {c.Redis.CAFile, in("tls/redis-ca.pem")},
+		"consul":      {c.Consul.Address.String(), "http://127.0.0.1:8500"},
+		"token":       {c.Consul.Token.Reveal(), canary},
 		"proxies":     {c.TrustedProxies[0].String(), "10.0.0.0/8"},
 		"rate_limits": {c.RateLimits, RateLimits{Rate{60, time.Minute}, Rate{5000, time.Second}}},
 		"log":         {c.Log, Log{slog.LevelInfo, "json"}},
@@ -161,12 +177,14 @@ func TestExamplePortal(t *testing.T) {
 	}
 	for what, pair := range map[string][2]any{
 		"database":     {c.Database.Reveal(), "postgres://domicile:" + canary + "@db.internal/eu"},
-		"region":       {c.Region, Region{"eu-central", "EU", "Frankfurt"}},
+		"region":       {c.Region, Region{Name: "eu-central", Jurisdiction: "EU", Title: "Frankfurt"}},
 		"tickets":      {c.Keys.Tickets[0].Reveal(), EncodeKey(TicketKey, bytes.Repeat([]byte{5}, 32))},
 		"publishing":   {[]byte(c.Keys.Publishing.Ed25519().Seed()), bytes.Repeat([]byte{6}, 32)},
 		"data":         {c.Keys.DataKeys(), [][]byte{bytes.Repeat([]byte{7}, 32)}},
 		"internal_url": {c.FrontDoor.InternalURL.String(), "https://login.internal.example.com:8444"},
 		"ticket_keys":  {len(c.FrontDoor.TicketKeys), 1},
+		"consul":       {c.Consul.Address.String(), "http://127.0.0.1:8500"},
+		"advertise":    {c.Consul.Advertise, "10.0.1.7:8443"},
 		"smtp":         {c.Mail.SMTP.Reveal(), "smtp://domicile:" + canary + "@mail.internal:587"},
 		"from":         {c.Mail.From, "Example Secure Mail <no-reply@example.com>"},
 		"sessions":     {c.Sessions, Sessions{time.Hour, 12 * time.Hour, 30 * 24 * time.Hour}},
@@ -270,8 +288,8 @@ nonsense: 1
 		got = append(got, fmt.Sprintf("%d %s", m.Line, m.Path))
 	}
 	want := []string{
-		"1 database_file", "1 cookie_key_file",
-		"2 listen", "3 public_url", "4 internal.colour", "6 catalogue.file", "7 catalogue.root_keys",
+		"1 database_file", "1 cookie_key_files",
+		"2 listen", "3 public_url", "4 internal.colour", "7 catalogue.root_keys",
 		"8 catalogue.reload", "10 blind_id_keys[0].version", "11 blind_id_keys[0].key_file",
 		"12 ticket_key_file", "13 nonsense",
 	}
@@ -280,8 +298,9 @@ nonsense: 1
 	}
 }
 
-// minimal is the least that a front door needs.
+// minimal is the least that a front door needs, and nothing to be warned of.
 const minimal = `role: discovery
+snapshot: snapshot
 listen: "localhost:8080"
 public_url: http://localhost:8080
 internal: {listen: "127.0.0.1:8081"}
@@ -291,7 +310,7 @@ catalogue:
   root_keys: [domicile-root-public:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE]
 blind_id_keys: [{version: 1, key_file: keys/blind-id.key}]
 ticket_key_file: keys/front-door.key
-cookie_key_file: keys/cookie.key
+cookie_key_files: [keys/cookie.key]
 `
 
 func TestGoodZeroValues(t *testing.T) {
@@ -303,7 +322,7 @@ func TestGoodZeroValues(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.TLS != nil || c.Redis != nil || c.Metrics.Listen != "" || len(c.Warnings) > 0 {
+	if c.TLS != nil || c.Redis != nil || !c.Replica.IsZero() || c.Connections != 16 || c.Metrics.Listen != "" || len(c.Warnings) > 0 {
 		t.Errorf("got %+v", c)
 	}
 	if c.Database.Reveal() != "sqlite:"+filepath.Join(dir, "directory.db") {
@@ -321,6 +340,12 @@ func TestWarnings(t *testing.T) {
 		"no proxy":       {"public_url: http://localhost:8080", "public_url: https://login.example.com", "every client would look like the proxy"},
 		"open intake":    {`"127.0.0.1:8081"`, `":8081"`, "claims arrive here without TLS"},
 		"redis in clear": {"role: discovery", "role: discovery\nredis: {addresses: [\"redis.internal:6379\"]}", "without TLS"},
+		"no snapshot":    {"snapshot: snapshot\n", "", "while its database is away"},
+		"open snapshot":  {"snapshot: snapshot", "snapshot: open", "others may change"},
+		"no catalogue":   {"file: catalogue", "file: nowhere", "there is no file"},
+		"open consul":    {"role: discovery", "role: discovery\nconsul: {address: \"http://127.0.0.1:8500\", dangerously_allow_open_consul: true}", "never in production"},
+		"far database":   {"database: sqlite:directory.db", "database_file: keys/database-far", "db.example.com is not on a private network"},
+		"far replica":    {"role: discovery", "role: discovery\nread_url_file: keys/database-far", "db.example.com is not on a private network"},
 		"certificate":    {"role: discovery", "role: discovery\ntls: {cert_file: tls/ending.pem, key_file: tls/ending.key}", "expires on"},
 	} {
 		path := filepath.Join(dir, "warned.yaml")

@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"time"
 )
 
@@ -16,14 +17,19 @@ type Discovery struct {
 	Internal       Listener // where regions post their claims
 	Metrics        Metrics
 	Database       Secret // sqlite:/… or postgres://…
+	Replica        Secret // postgres://… of a replica for lookups; empty: none
+	Connections    int    // to each database, at most
+	Snapshot       string // folder of what a start without the database needs; empty: none
 	Catalogue      Catalogue
+	Consul         *Consul      // nil: the catalogue's file alone
 	BlindIDKeys    []BlindIDKey // the current one first
 	TicketKey      Secret       // Ed25519: signs inside tickets
-	CookieKey      Secret       // 32 bytes
+	CookieKeys     []Secret     // 32 bytes each: the newest first, what older ones made is accepted
 	Redis          *Redis       // nil: the in-process cache alone
 	RateLimits     RateLimits
 	TrustedProxies []netip.Prefix
 	Log            Log
+	Tracing        *Tracing // nil: off
 	Product        Product
 
 	Warnings Mistakes // what is not wrong, but should be seen to
@@ -31,30 +37,16 @@ type Discovery struct {
 
 // A Listener is an address to listen on.
 type Listener struct {
-	Listen string
-	TLS    *TLS
+	Listen       string
+	TLS          *TLS
+	ClientCAFile string // callers must show a certificate of these authorities; empty: none is asked for
 }
 
 // Catalogue says which region records to believe.
 type Catalogue struct {
-	File     string // one signed record a line
-	Snapshot string // where the last good records are kept over a restart; empty: nowhere
+	File     string // one signed record a line; empty: Consul has them
 	RootKeys []ed25519.PublicKey
 	Reload   time.Duration // how often the file is looked at
-}
-
-// Redis is the shared cache and rate limiter; it may be lost at any time.
-type Redis struct {
-	Addresses []string // one, or those of a cluster
-	Username  string
-	Password  Secret
-	TLS       bool
-}
-
-// RateLimits bound what strangers may ask for.
-type RateLimits struct {
-	PerClient Rate // by address, IPv6 by /64
-	Global    Rate
 }
 
 func discovery(s *section, now time.Time) *Discovery {
@@ -65,28 +57,47 @@ func discovery(s *section, now time.Time) *Discovery {
 		Internal:       internal(s, now),
 		Metrics:        metrics(s),
 		Database:       database(s),
+		Replica:        replica(s),
+		Connections:    connections(s),
+		Snapshot:       get(s, "snapshot", writableFolder, ""),
 		Catalogue:      catalogue(s),
+		Consul:         consul(s, false),
 		BlindIDKeys:    blindIDKeys(s),
 		TicketKey:      s.key("ticket_key", FrontDoorKey, true),
-		CookieKey:      s.key("cookie_key", CookieKey, true),
+		CookieKeys:     keyFiles(s, "cookie_key_files", CookieKey, "a list of cookie key files, the newest first"),
 		Redis:          redis(s),
 		RateLimits:     rateLimits(s, RateLimits{Rate{60, time.Minute}, Rate{5000, time.Second}}),
 		TrustedProxies: proxies(s),
 		Log:            logging(s),
+		Tracing:        tracing(s),
 		Product:        product(s),
 	}
 	different(s, "listen", c.Listen, "internal.listen", c.Internal.Listen, "metrics.listen", c.Metrics.Listen)
 	behindProxy(s, c.PublicURL, c.TLS, c.TrustedProxies)
+	snapshot(s, c)
 	return c
 }
+
+// snapshot says what a front door without one cannot do, and keeps it apart from
+// what operators write.
+func snapshot(s *section, c *Discovery) {
+	at, ok := s.entries["snapshot"]
+	switch {
+	case !ok && !s.has("snapshot"):
+		s.warn("there is no snapshot: a front door that is started again while its database is away does not start, and answers nobody; name a folder of its own")
+	case ok && c.Snapshot != "" && c.Catalogue.File != "" && filepath.Dir(c.Catalogue.File) == c.Snapshot:
+		at.wrong("the catalogue lies in it: give the snapshot a folder of its own")
+	}
+}
+
+// CookieSecrets are the cookie keys as bytes, the newest first.
+func (c *Discovery) CookieSecrets() [][]byte { return reveal(c.CookieKeys) }
 
 func internal(s *section, now time.Time) Listener {
 	sub := s.sub("internal", true)
 	defer sub.done()
-	l := Listener{
-		Listen: need(sub, "listen", "the address where regions post their claims, such as \":8444\"", listenAddress),
-		TLS:    certificates(sub, now),
-	}
+	l := Listener{Listen: need(sub, "listen", "the address where regions post their claims, such as \":8444\"", listenAddress)}
+	l.TLS = certificates(sub, now, func(t *section) { l.ClientCAFile = get(t, "client_ca_file", authorities, "") })
 	if at, ok := sub.entries["listen"]; ok && l.Listen != "" && l.TLS == nil && !loopback(l.Listen) && !sub.has("tls") {
 		at.warn("claims arrive here without TLS: set internal.tls, or see to it that a proxy or a private network protects it")
 	}
@@ -98,50 +109,15 @@ func catalogue(s *section) Catalogue {
 	defer sub.done()
 	const want = "the operator's public root keys, from \"domicile region keygen root\""
 	c := Catalogue{
-		File:     need(sub, "file", "the path of the catalogue of signed region records", readableFile),
-		Snapshot: get(sub, "snapshot", writableFile, ""),
+		File:     get(sub, "file", hopefullyReadable, ""),
 		RootKeys: need(sub, "root_keys", want, list(ed25519Public(RootPublic))),
 		Reload:   get(sub, "reload", duration(time.Second, time.Hour), 5*time.Second),
+	}
+	if !s.has("consul") {
+		sub.missing("file", "the path of the catalogue of signed region records (or a consul section)")
 	}
 	if at, ok := sub.entries["root_keys"]; ok && len(c.RootKeys) == 0 && at.isList() {
 		at.wrong("it is empty: want %s", want)
 	}
-	if at, ok := sub.entries["snapshot"]; ok && c.Snapshot != "" && c.Snapshot == c.File {
-		at.wrong("it is the catalogue itself: name another file")
-	}
 	return c
-}
-
-func redis(s *section) *Redis {
-	sub := s.sub("redis", false)
-	if sub.absent {
-		return nil
-	}
-	defer sub.done()
-	password, _, _ := sub.secret("password", "the password", false)
-	r := &Redis{
-		Addresses: need(sub, "addresses", "a list of host:port", list(hostPort)),
-		Username:  get(sub, "username", text, ""),
-		Password:  NewSecret(password),
-		TLS:       get(sub, "tls", boolean, false),
-	}
-	if at, ok := sub.entries["addresses"]; ok && len(r.Addresses) == 0 && at.isList() {
-		at.wrong("it is empty: want host:port of each server, or take the section out")
-	}
-	for _, a := range r.Addresses {
-		if at := sub.entries["addresses"]; a != "" && !r.TLS && !loopback(a) && !local(hostOf(a)) {
-			at.warn("%s is reached without TLS: set redis.tls: true", a)
-			break
-		}
-	}
-	return r
-}
-
-func rateLimits(s *section, usual RateLimits) RateLimits {
-	sub := s.sub("rate_limits", false)
-	defer sub.done()
-	return RateLimits{
-		PerClient: get(sub, "per_client", rate, usual.PerClient),
-		Global:    get(sub, "global", rate, usual.Global),
-	}
 }

@@ -12,8 +12,9 @@
 // wrong in five places is mended in one go.
 //
 // No secret stands in the file. A setting x that is secret is given as x_file,
-// the path of a file that only its owner can read, or as x_env, the name of an
-// environment variable. Paths are relative to the file they stand in.
+// the path of a file that only its owner can read (or that root lends to our
+// group, see [Exposed]), or as x_env, the name of an environment variable. Paths
+// are relative to the file they stand in.
 //
 // Key files are one line of text, "domicile-<kind>:" and base64url, so that a
 // key of one kind is never taken for another; see [Kind].

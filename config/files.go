@@ -2,8 +2,6 @@ package config
 
 import (
 	"crypto/ed25519"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -76,7 +74,7 @@ func secretFile(v value) (string, bool) {
 		v.wrong("%s", complaint(path, err))
 		return "", false
 	}
-	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
+	if info, err := os.Stat(path); err == nil && Exposed(info) {
 		v.wrong("others can read %s (mode %04o): chmod 600 it, and replace the secret if others may have", path, info.Mode().Perm())
 		return "", false
 	}
@@ -144,6 +142,35 @@ func (s *section) key(name string, kind Kind, required bool) Secret {
 	return decodeSecret(at, kind, t)
 }
 
+// keyFiles reads a list of files with a key each.
+func keyFiles(s *section, name string, kind Kind, want string) []Secret {
+	seen := map[string]bool{}
+	keys := need(s, name, want, list(func(v value) Secret {
+		t, ok := secretFile(v)
+		if !ok {
+			return Secret{}
+		}
+		key := decodeSecret(v, kind, t)
+		if !key.IsZero() && seen[key.Reveal()] {
+			v.wrong("this key is in the list twice")
+		}
+		seen[key.Reveal()] = true
+		return key
+	}))
+	if at, ok := s.entries[name]; ok && len(keys) == 0 && at.isList() {
+		at.wrong("it is empty: want %s", want)
+	}
+	return keys
+}
+
+func reveal(secrets []Secret) [][]byte {
+	var keys [][]byte
+	for _, key := range secrets {
+		keys = append(keys, key.Bytes())
+	}
+	return keys
+}
+
 func decodeSecret(at value, kind Kind, t string) Secret {
 	key, err := DecodeKey(kind, t)
 	if err != nil {
@@ -172,38 +199,29 @@ func ed25519Public(kind Kind) func(value) ed25519.PublicKey {
 // TLS is a certificate and its key, read again every minute.
 type TLS struct{ CertFile, KeyFile string }
 
-// certificates reads a tls section, or nil when there is none.
-func certificates(s *section, now time.Time) *TLS {
+// certificates reads a tls section, or nil when there is none. What else may
+// stand in it is read by also.
+func certificates(s *section, now time.Time, also ...func(*section)) *TLS {
 	t := s.sub("tls", false)
 	if t.absent {
 		return nil
 	}
 	defer t.done()
-	var key string
-	out := &TLS{
-		CertFile: need(t, "cert_file", "the path of a certificate chain in PEM form", readableFile),
-		KeyFile: need(t, "key_file", "the path of the certificate's private key", func(v value) string {
-			key, _ = secretFile(v)
-			return v.r.absolute(text(v))
-		}),
+	for _, read := range also {
+		read(t)
 	}
-	chain, err := readFile(out.CertFile)
-	if err != nil || key == "" {
-		return nil // and has been reported
+	cert, shown := t.take("cert_file")
+	if !shown {
+		t.missing("cert_file", "the path of a certificate chain in PEM form")
 	}
-	certAt := t.entries["cert_file"]
-	pair, err := tls.X509KeyPair(chain, []byte(key))
-	if err != nil {
-		certAt.wrong("certificate and key do not make a pair: check that both are PEM and belong together")
+	key, keyed := t.take("key_file")
+	if !keyed {
+		t.missing("key_file", "the path of the certificate's private key")
+	}
+	if !shown || !keyed {
 		return nil
 	}
-	if leaf, err := x509.ParseCertificate(pair.Certificate[0]); err == nil {
-		switch left := leaf.NotAfter.Sub(now); {
-		case left <= 0:
-			certAt.wrong("the certificate expired on %s: renew it", leaf.NotAfter.Format(time.DateOnly))
-		case left < 14*24*time.Hour:
-			certAt.warn("the certificate expires on %s: renew it", leaf.NotAfter.Format(time.DateOnly))
-		}
-	}
-	return out
+	var out TLS
+	out.CertFile, out.KeyFile = pair(cert, key, now)
+	return &out
 }

@@ -1,8 +1,8 @@
 package config
 
 import (
+	"cmp"
 	"crypto/ed25519"
-	"net"
 	"net/mail"
 	"net/netip"
 	"net/url"
@@ -13,21 +13,24 @@ import (
 
 // Portal is the configuration of a region: `domicile serve portal`.
 type Portal struct {
-	Listen   string // public, for all portals of the region
-	TLS      *TLS   // nil: plain HTTP, for localhost or behind a proxy
-	Metrics  Metrics
-	Database Secret // sqlite:/… or postgres://…
+	Listen      string // public, for all portals of the region
+	TLS         *TLS   // nil: plain HTTP, for localhost or behind a proxy
+	Metrics     Metrics
+	Database    Secret // sqlite:/… or postgres://…
+	Connections int    // to it, at most
 
 	Region         Region
 	Keys           Keys
 	BlindIDKeys    []BlindIDKey // the current one first
 	FrontDoor      FrontDoor
+	Consul         *Consul // nil: nobody is told whether this process is ready
 	Mail           Mail
 	Sessions       Sessions
 	RateLimits     RateLimits
 	Fetch          Fetch
 	TrustedProxies []netip.Prefix
 	Log            Log
+	Tracing        *Tracing // nil: off
 	Product        Product
 
 	Warnings Mistakes // what is not wrong, but should be seen to
@@ -38,7 +41,13 @@ type Region struct {
 	Name         string
 	Jurisdiction string
 	Title        string // "Frankfurt", as people read it; empty: not said
+
+	StandsInFor      string // region whose portals are served here while it is down; empty: its own
+	StandsInForTitle string // as people read it; empty: its name
 }
+
+// Home is the region whose database and portals these are.
+func (r Region) Home() string { return cmp.Or(r.StandsInFor, r.Name) }
 
 // Keys are the private keys of the region.
 type Keys struct {
@@ -48,19 +57,14 @@ type Keys struct {
 }
 
 // DataKeys are the bytes of Data.
-func (k Keys) DataKeys() [][]byte {
-	var keys [][]byte
-	for _, key := range k.Data {
-		keys = append(keys, key.Bytes())
-	}
-	return keys
-}
+func (k Keys) DataKeys() [][]byte { return reveal(k.Data) }
 
 // FrontDoor is the global side as the region knows it.
 type FrontDoor struct {
 	PublicURL   *url.URL            // where people start
 	InternalURL *url.URL            // where claims go
 	TicketKeys  []ed25519.PublicKey // whose tickets are opened
+	TLS         *CallerTLS          // nil: the system's authorities, and no certificate
 }
 
 // Mail says how messages leave.
@@ -88,16 +92,19 @@ func portal(s *section, now time.Time) *Portal {
 		TLS:            certificates(s, now),
 		Metrics:        metrics(s),
 		Database:       database(s),
+		Connections:    connections(s),
 		Region:         region(s),
 		Keys:           keys(s),
 		BlindIDKeys:    blindIDKeys(s),
-		FrontDoor:      frontDoor(s),
+		FrontDoor:      frontDoor(s, now),
+		Consul:         consul(s, true),
 		Mail:           mailing(s),
 		Sessions:       sessions(s),
 		RateLimits:     rateLimits(s, RateLimits{Rate{600, time.Minute}, Rate{500, time.Second}}),
 		Fetch:          fetch(s),
 		TrustedProxies: proxies(s),
 		Log:            logging(s),
+		Tracing:        tracing(s),
 		Product:        product(s),
 	}
 	different(s, "listen", c.Listen, "metrics.listen", c.Metrics.Listen)
@@ -107,31 +114,26 @@ func portal(s *section, now time.Time) *Portal {
 	return c
 }
 
-var (
-	regionName   = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$`)
-	jurisdiction = regexp.MustCompile(`^[A-Z0-9]([A-Z0-9-]{0,10}[A-Z0-9])$`)
-)
-
-// word reads text of a form that an expression describes to the machine and
-// want to the person.
-func word(form *regexp.Regexp, want string) func(value) string {
-	return func(v value) string {
-		s := text(v)
-		if s != "" && !form.MatchString(s) {
-			v.wrong("%q: want %s", s, want)
-		}
-		return s
-	}
-}
+var jurisdiction = regexp.MustCompile(`^[A-Z0-9]([A-Z0-9-]{0,10}[A-Z0-9])$`)
 
 func region(s *section) Region {
 	sub := s.sub("region", true)
 	defer sub.done()
-	return Region{
-		Name:         need(sub, "name", "the region's name in its signed record", word(regionName, "lower-case letters, digits and hyphens, at most 40")),
+	r := Region{
+		Name:         need(sub, "name", "the region's name in its signed record", word(plainName, "lower-case letters, digits and hyphens, at most 40")),
 		Jurisdiction: need(sub, "jurisdiction", "the legal territory in its signed record, such as EU", word(jurisdiction, "upper-case letters, digits and hyphens, 2 to 12, such as EU")),
 		Title:        get(sub, "title", text, ""),
+
+		StandsInFor:      get(sub, "stands_in_for", word(plainName, "the name of a region"), ""),
+		StandsInForTitle: get(sub, "stands_in_for_title", text, ""),
 	}
+	if at, ok := sub.entries["stands_in_for"]; ok && r.StandsInFor != "" && r.StandsInFor == r.Name {
+		at.wrong("a region does not stand in for itself: leave it out in the region's own processes")
+	}
+	if at, ok := sub.entries["stands_in_for_title"]; ok && r.StandsInFor == "" && !sub.has("stands_in_for") {
+		at.wrong("there is no stands_in_for")
+	}
+	return r
 }
 
 func keys(s *section) Keys {
@@ -147,28 +149,7 @@ func keys(s *section) Keys {
 	return k
 }
 
-// keyFiles reads a list of files with a key each.
-func keyFiles(s *section, name string, kind Kind, want string) []Secret {
-	seen := map[string]bool{}
-	keys := need(s, name, want, list(func(v value) Secret {
-		t, ok := secretFile(v)
-		if !ok {
-			return Secret{}
-		}
-		key := decodeSecret(v, kind, t)
-		if !key.IsZero() && seen[key.Reveal()] {
-			v.wrong("this key is in the list twice")
-		}
-		seen[key.Reveal()] = true
-		return key
-	}))
-	if at, ok := s.entries[name]; ok && len(keys) == 0 && at.isList() {
-		at.wrong("it is empty: want %s", want)
-	}
-	return keys
-}
-
-func frontDoor(s *section) FrontDoor {
+func frontDoor(s *section, now time.Time) FrontDoor {
 	sub := s.sub("front_door", true)
 	defer sub.done()
 	const want = "the front door's public keys, from \"domicile region keygen front-door\""
@@ -177,6 +158,7 @@ func frontDoor(s *section) FrontDoor {
 		InternalURL: need(sub, "internal_url", "the origin of the front door's internal listener", origin),
 		TicketKeys:  need(sub, "ticket_keys", want, list(ed25519Public(FrontDoorPub))),
 	}
+	f.TLS = callerTLS(sub, f.InternalURL, now)
 	if at, ok := sub.entries["ticket_keys"]; ok && len(f.TicketKeys) == 0 && at.isList() {
 		at.wrong("it is empty: want %s", want)
 	}
@@ -259,35 +241,4 @@ func fetch(s *section) Fetch {
 		sub.entries["dangerously_allow_loopback"].warn("whoever may set up a connection can make this server talk to services on its own machine: never in production")
 	}
 	return f
-}
-
-func hostOf(address string) string {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return address
-	}
-	return host
-}
-
-// different sees to it that no two listeners want the same address. It is given
-// names and addresses in turn.
-func different(s *section, pairs ...string) {
-	for i := 2; i < len(pairs); i += 2 {
-		for j := 0; j < i; j += 2 {
-			if a, b := pairs[i+1], pairs[j+1]; a != "" && a == b && !strings.HasSuffix(a, ":0") {
-				top, _, _ := strings.Cut(pairs[i], ".")
-				at := s.entries[top]
-				at.path = pairs[i]
-				at.wrong("%s has the same address, %s: give each its own", pairs[j], a)
-			}
-		}
-	}
-}
-
-// behindProxy warns where every client would look like the proxy.
-func behindProxy(s *section, public *url.URL, t *TLS, trusted []netip.Prefix) {
-	at, ok := s.entries["listen"]
-	if ok && public != nil && public.Scheme == "https" && t == nil && !s.has("tls") && len(trusted) == 0 {
-		at.warn("there is no tls, so a proxy must be in front, but no trusted_proxies: every client would look like the proxy, and share its rate limit")
-	}
 }

@@ -14,6 +14,7 @@ type RegionFile struct {
 	Jurisdiction   string
 	Name           string
 	Hosts          []string
+	Standbys       []string
 	TicketKeys     [][]byte
 	PublishingKeys [][]byte
 }
@@ -31,10 +32,11 @@ func LoadRegion(path string) (*RegionFile, error) {
 		return nil, r.mistakes
 	}
 	f := &RegionFile{
-		Region:         need(s, "region", "the region's name, such as eu-central", word(regionName, "lower-case letters, digits and hyphens, at most 40")),
+		Region:         need(s, "region", "the region's name, such as eu-central", word(plainName, "lower-case letters, digits and hyphens, at most 40")),
 		Jurisdiction:   need(s, "jurisdiction", "the legal territory, such as EU", word(jurisdiction, "upper-case letters, digits and hyphens, 2 to 12, such as EU")),
 		Name:           need(s, "name", "what people read, such as Frankfurt", text),
 		Hosts:          need(s, "hosts", "a list of host names where portals may live, such as \"*.eu.example.com\"", list(hostPattern)),
+		Standbys:       get(s, "standbys", list(word(plainName, "the name of a region of the same jurisdiction")), nil),
 		TicketKeys:     need(s, "ticket_keys", "a list of public ticket keys, the newest first", list(publicKey(TicketPublic))),
 		PublishingKeys: need(s, "publishing_keys", "a list of public publishing keys", list(publicKey(PublishPublic))),
 	}

@@ -1,13 +1,15 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
 	"net/url"
 	"os"
-	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,7 +32,7 @@ func text(v value) string {
 	case *ast.AliasNode, *ast.AnchorNode, *ast.TagNode:
 		v.wrong("anchors, aliases and tags are not used here: write the value out")
 	case *ast.MappingNode, *ast.MappingValueNode, *ast.SequenceNode:
-		v.wrong("want a single value")
+		v.wrong("want a single value; between brackets, text with a colon needs quotes")
 	default:
 		v.wrong("want text: put it in quotes")
 	}
@@ -43,6 +45,21 @@ func oneOf(words ...string) func(value) string {
 		s := text(v)
 		if s != "" && !slices.Contains(words, s) {
 			v.wrong("%q is none of %s", s, strings.Join(words, ", "))
+		}
+		return s
+	}
+}
+
+// plainName is the form of names that stand in URLs and in other systems' keys.
+var plainName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$`)
+
+// word reads text of a form that an expression describes to the machine and
+// want to the person.
+func word(form *regexp.Regexp, want string) func(value) string {
+	return func(v value) string {
+		s := text(v)
+		if s != "" && !form.MatchString(s) {
+			v.wrong("%q: want %s", s, want)
 		}
 		return s
 	}
@@ -177,6 +194,14 @@ func loopback(address string) bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
+func hostOf(address string) string {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	return host
+}
+
 // origin reads a bare origin: https, or http where it stays on this machine.
 func origin(v value) *url.URL {
 	s := text(v)
@@ -251,7 +276,13 @@ func hostPort(v value) string {
 }
 
 // readableFile reads the path of a file that must be there.
-func readableFile(v value) string {
+func readableFile(v value) string { return named(v, value.wrong) }
+
+// hopefullyReadable is readableFile for what a server that is started can do
+// without for a while: only "domicile check" insists on it.
+func hopefullyReadable(v value) string { return named(v, value.warn) }
+
+func named(v value, complain func(value, string, ...any)) string {
 	s := text(v)
 	if s == "" {
 		return ""
@@ -259,25 +290,30 @@ func readableFile(v value) string {
 	path := v.r.absolute(s)
 	f, err := openFile(path)
 	if err != nil {
-		v.wrong("%s", complaint(path, err))
+		complain(v, "%s", complaint(path, err))
 		return path
 	}
 	_ = f.Close() // nothing was written
 	return path
 }
 
-// writableFile reads the path of a file that need not be there, in a folder that
-// must be.
-func writableFile(v value) string {
+// writableFolder reads the path of a folder that is ours to keep files in.
+func writableFolder(v value) string {
 	s := text(v)
 	if s == "" {
 		return ""
 	}
 	path := v.r.absolute(s)
-	if !isFolder(filepath.Dir(path)) {
-		v.wrong("there is no folder %s: make it first", filepath.Dir(path))
-	} else if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		v.wrong("%s is not a file", path)
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		v.wrong("there is no folder %s: make it first", path)
+	case err != nil:
+		v.wrong("%s", complaint(path, err))
+	case !info.IsDir():
+		v.wrong("%s is not a folder", path)
+	case info.Mode().Perm()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0:
+		v.warn("others may change what is in %s: chmod go-w it", path)
 	}
 	return path
 }

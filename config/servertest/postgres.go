@@ -60,36 +60,17 @@ func Postgres(t testing.TB) string {
 }
 
 func newCluster() (*cluster, error) {
-	initdb, ok := find("initdb", "/usr/lib/postgresql/*/bin/initdb", "/usr/local/opt/postgresql*/bin/initdb")
-	if !ok {
-		return nil, errNoPostgres
-	}
-	// Both programs must be of one version, so the server is initdb's neighbour
-	// and not whatever PATH has.
-	if real, err := filepath.EvalSymlinks(initdb); err == nil {
-		initdb = real
-	}
-	server := filepath.Join(filepath.Dir(initdb), "postgres")
-	if _, err := os.Stat(server); err != nil {
-		return nil, fmt.Errorf("%w: initdb is there, its server is not", errNoPostgres)
-	}
-	as, err := unprivileged() // PostgreSQL refuses to run as root
+	pg, err := findPostgres()
 	if err != nil {
 		return nil, err
 	}
-	dir, err := folder("postgres", as)
+	dir, err := folder("postgres", pg.who)
 	if err != nil {
 		return nil, err
 	}
-	data := filepath.Join(dir, "data")
-	cmd := exec.Command(initdb, "--pgdata", data, "--username", "postgres", "--auth", "trust",
-		"--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions")
-	cmd.Dir = dir
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "LC_ALL=C", "TZ=UTC"}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: as}
-	if out, err := cmd.CombinedOutput(); err != nil {
+	if err := pg.initialise(dir); err != nil {
 		os.RemoveAll(dir)
-		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
+		return nil, err
 	}
 	c := new(cluster)
 	err = onFreePort(func(port int) error {
@@ -97,10 +78,7 @@ func newCluster() (*cluster, error) {
 			c.db.Close()
 		}
 		c.addr = loopback(port)
-		p, err := start(dir, "QUIT", as, nil, server, "-D", data, "-h", "127.0.0.1", "-p", strconv.Itoa(port),
-			"-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "synchronous_commit=off",
-			"-c", "full_page_writes=off", "-c", "max_connections=200", "-c", "shared_buffers=32MB",
-			"-c", "autovacuum=off", "-c", "max_wal_size=64MB", "-c", "min_wal_size=32MB")
+		p, err := start(dir, "QUIT", pg.who, nil, pg.server(dir, port)...)
 		if err != nil {
 			return err
 		}
@@ -116,4 +94,59 @@ func newCluster() (*cluster, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// postgres is PostgreSQL as it is installed: the folder of its programs, and
+// whom it runs as, since it refuses to run as root.
+type postgres struct {
+	bin string
+	who *syscall.Credential
+}
+
+func findPostgres() (postgres, error) {
+	initdb, ok := find("initdb", "/usr/lib/postgresql/*/bin/initdb", "/usr/local/opt/postgresql*/bin/initdb")
+	if !ok {
+		return postgres{}, errNoPostgres
+	}
+	// All programs must be of one version, so the server is initdb's neighbour
+	// and not whatever PATH has.
+	if real, err := filepath.EvalSymlinks(initdb); err == nil {
+		initdb = real
+	}
+	pg := postgres{bin: filepath.Dir(initdb)}
+	if _, err := os.Stat(filepath.Join(pg.bin, "postgres")); err != nil {
+		return postgres{}, fmt.Errorf("%w: initdb is there, its server is not", errNoPostgres)
+	}
+	var err error
+	pg.who, err = unprivileged()
+	return pg, err
+}
+
+// run runs one of the programs to its end.
+func (pg postgres) run(dir, program string, args ...string) error {
+	cmd := exec.Command(filepath.Join(pg.bin, program), args...)
+	cmd.Dir = dir
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "LC_ALL=C", "TZ=UTC"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: pg.who}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", program, err, out)
+	}
+	return nil
+}
+
+// data is where a server keeps everything, inside its folder.
+func data(dir string) string { return filepath.Join(dir, "data") }
+
+// initialise makes an empty cluster.
+func (pg postgres) initialise(dir string) error {
+	return pg.run(dir, "initdb", "--pgdata", data(dir), "--username", "postgres", "--auth", "trust",
+		"--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions")
+}
+
+// server is the command line of a server on what is in dir.
+func (pg postgres) server(dir string, port int) []string {
+	return []string{filepath.Join(pg.bin, "postgres"), "-D", data(dir), "-h", "127.0.0.1", "-p", strconv.Itoa(port),
+		"-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "synchronous_commit=off",
+		"-c", "full_page_writes=off", "-c", "max_connections=200", "-c", "shared_buffers=32MB",
+		"-c", "autovacuum=off", "-c", "max_wal_size=64MB", "-c", "min_wal_size=32MB"}
 }

@@ -1,4 +1,4 @@
-// Package servertest starts real servers for tests: PostgreSQL, Redis,
+// Package servertest starts real servers for tests: PostgreSQL, Redis, Consul,
 // Chromium, and two identity providers that none of us wrote.
 //
 // Each server is a process on a free loopback port with its files in a
@@ -67,16 +67,21 @@ type process struct {
 
 // watch takes the folder, the signal to stop the server with, and the server's
 // command line. Asynchronous commands of a shell ignore SIGINT and SIGQUIT
-// unless, as PostgreSQL does, they install their own handlers.
+// unless, as PostgreSQL does, they install their own handlers. A server may be
+// paused, and then hears of its end only when it goes on. Once it has ended the
+// watcher must not signal whoever has its number next.
 const watch = `
 dir=$1 stop=$2; shift 2
 cd "$dir" || exit 1
-"$@" </dev/null >log 2>&1 3<&- &
+"$@" </dev/null >>log 2>&1 3<&- &
 server=$!
-{ cat <&3 >/dev/null; : >stopping; kill "-$stop" $server 2>/dev/null; } &
+echo $server >pid
+{ cat <&3 >/dev/null; : >stopping; kill "-$stop" $server && kill -CONT $server; } 2>/dev/null &
+watcher=$!
 exec 3<&-
 wait $server
 [ -e stopping ] && cd / && rm -rf "$dir"
+kill $watcher 2>/dev/null
 exit 0
 `
 
@@ -135,8 +140,10 @@ func (p *process) ready(probe func(context.Context) error) error {
 }
 
 // log is what the server wrote, its end when that is long.
-func (p *process) log() string {
-	text, err := os.ReadFile(filepath.Join(p.dir, "log"))
+func (p *process) log() string { return tail(p.dir) }
+
+func tail(dir string) string {
+	text, err := os.ReadFile(filepath.Join(dir, "log"))
 	if err != nil {
 		return err.Error()
 	}

@@ -49,18 +49,27 @@ func Migrate(ctx context.Context, db *sql.DB, migrations fs.FS) error {
 // Check returns a [*VersionError] when db is not exactly at the newest of
 // migrations.
 func Check(ctx context.Context, db *sql.DB, migrations fs.FS) error {
-	p, err := provider(db, migrations)
-	if err != nil {
-		return fmt.Errorf("check the database's version: %w", err)
-	}
-	have, want, err := p.GetVersions(ctx)
-	if err != nil {
-		return fmt.Errorf("check the database's version: %w", err)
-	}
-	if have != want {
+	have, want, err := Versions(ctx, db, migrations)
+	if err == nil && have != want {
 		return &VersionError{have, want}
 	}
-	return nil
+	return err
+}
+
+// Versions returns the version that db is at, 0 when it is empty, and the newest
+// of migrations. The database of another role is an error.
+func Versions(ctx context.Context, db *sql.DB, migrations fs.FS) (have, want int64, err error) {
+	p, err := provider(db, migrations)
+	if err == nil {
+		have, want, err = p.GetVersions(ctx)
+	}
+	if err == nil && have > 0 && have <= want {
+		err = ours(ctx, db, migrations)
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("check the database's version: %w", err)
+	}
+	return have, want, nil
 }
 
 // provider is goose without its package-level state: no registry, no logger.

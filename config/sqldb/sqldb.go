@@ -8,6 +8,7 @@
 package sqldb
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -16,10 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
@@ -31,21 +29,54 @@ const (
 	postgresConns = 16
 )
 
+// Options say how a database is used. The zero value is right for a server. They
+// are about Postgres; SQLite has no need of them.
+type Options struct {
+	Connections int  // at most at once; 0: 16
+	Replica     bool // reads are all that is wanted: any server will do
+	Unhurried   bool // for a command that reads or writes everything: no time limits
+}
+
 // Open opens the database at location, "sqlite:/path/file.db" or
 // "postgres://user:password@host/name", and makes sure that it answers. An
 // error never repeats the location's password.
+//
+// A postgres: location may name several hosts, as libpq's may. Then the one that
+// takes writes is used, unless the location or o.Replica says otherwise.
 func Open(ctx context.Context, location string) (*sql.DB, error) {
+	return Options{}.Open(ctx, location)
+}
+
+// Open is [Open] with these options.
+func (o Options) Open(ctx context.Context, location string) (*sql.DB, error) {
+	db, err := o.OpenLazy(location)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.PingContext(ctx); err != nil {
+		_ = db.Close()
+		if path, ok := strings.CutPrefix(location, "sqlite:"); ok {
+			err = cmp.Or(touch(path), err) // names the file
+		}
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	return db, nil
+}
+
+// OpenLazy is Open for whoever can do without the database: it is asked nothing
+// yet, and may be away. Only a location that names none is an error.
+func (o Options) OpenLazy(location string) (*sql.DB, error) {
 	scheme, rest, _ := strings.Cut(location, ":")
 	switch scheme {
 	case "sqlite":
-		return openSQLite(ctx, rest)
+		return openSQLite(rest)
 	case "postgres", "postgresql":
-		return openPostgres(ctx, location)
+		return o.openPostgres(location)
 	}
 	return nil, errors.New(`a database URL starts with "sqlite:" or "postgres:"`)
 }
 
-func openSQLite(ctx context.Context, path string) (*sql.DB, error) {
+func openSQLite(path string) (*sql.DB, error) {
 	if path == "" || strings.ContainsAny(path, "?#\x00") {
 		return nil, errors.New(`a SQLite database is "sqlite:" and the path of a file, without ? or #`)
 	}
@@ -53,19 +84,12 @@ func openSQLite(ctx context.Context, path string) (*sql.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	// SQLite would make the file readable by all; the -wal and -shm files
-	// beside it take over the mode of this one.
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("open database: %w", err)
-	}
-	if err := f.Close(); err != nil {
-		return nil, fmt.Errorf("open database: %w", err)
-	}
+	_ = touch(path) // where it fails so does the first question, since mode=rw makes no file
 	// In the DSN rather than by Exec, because it must hold for each connection
 	// of the pool. With immediate transactions a writer queues at BEGIN instead
 	// of failing half-way with SQLITE_BUSY, which no timeout mends.
 	dsn := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: url.Values{
+		"mode":    {"rw"},
 		"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "foreign_keys(1)", "synchronous(FULL)"},
 		"_txlock": {"immediate"},
 	}.Encode()}
@@ -75,36 +99,15 @@ func openSQLite(ctx context.Context, path string) (*sql.DB, error) {
 	}
 	db.SetMaxOpenConns(sqliteConns)
 	db.SetMaxIdleConns(sqliteConns)
-	return ping(ctx, db)
-}
-
-func openPostgres(ctx context.Context, location string) (*sql.DB, error) {
-	c, err := pgx.ParseConfig(location)
-	if err != nil {
-		return nil, fmt.Errorf("open database: %w", err) // pgx leaves the password out
-	}
-	if c.DefaultQueryExecMode == pgx.QueryExecModeSimpleProtocol {
-		// Quoting on the client's side is where CVE-2026-41889 lived.
-		return nil, errors.New("open database: the simple protocol is not supported")
-	}
-	if c.RuntimeParams["application_name"] == "" {
-		c.RuntimeParams["application_name"] = "domicile"
-	}
-	if c.ConnectTimeout == 0 {
-		c.ConnectTimeout = 5 * time.Second
-	}
-	db := stdlib.OpenDB(*c)
-	db.SetMaxOpenConns(postgresConns)
-	db.SetMaxIdleConns(postgresConns)
-	db.SetConnMaxIdleTime(5 * time.Minute)
-	db.SetConnMaxLifetime(time.Hour) // follow a fail-over behind a DNS name
-	return ping(ctx, db)
-}
-
-func ping(ctx context.Context, db *sql.DB) (*sql.DB, error) {
-	if err := db.PingContext(ctx); err != nil {
-		_ = db.Close()
-		return nil, fmt.Errorf("open database: %w", err)
-	}
 	return db, nil
+}
+
+// touch makes the file, which SQLite would make readable by all; the -wal and
+// -shm files beside it take over its mode.
+func touch(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }

@@ -100,14 +100,11 @@ func bump(ctx context.Context, db *sql.DB) error {
 }
 
 func TestVersions(t *testing.T) {
-	sqltest.Each(t, fstest.MapFS{"0001_none.sql": {Data: []byte("-- +goose Up\nSELECT 1;\n")}}, func(t *testing.T, db *sql.DB) {
+	sqltest.Each(t, migrations(1), func(t *testing.T, db *sql.DB) {
 		ctx := t.Context()
 		var v *sqldb.VersionError
 		if err := sqldb.Check(ctx, db, migrations(2)); !errors.As(err, &v) || v.Have != 1 || v.Want != 2 {
 			t.Errorf("behind: %v", err)
-		}
-		if _, err := db.ExecContext(ctx, `CREATE TABLE thing (id TEXT)`); err != nil {
-			t.Fatal(err)
 		}
 		for range 2 { // the second time there is nothing to do
 			if err := sqldb.Migrate(ctx, db, migrations(2)); err != nil {
@@ -122,6 +119,23 @@ func TestVersions(t *testing.T) {
 		}
 		if err := sqldb.Migrate(ctx, db, migrations(1)); !errors.As(err, &v) {
 			t.Errorf("migrate a database that is ahead: %v", err)
+		}
+	})
+}
+
+// Both roles count their schema from 1, so the number alone does not tell whose a
+// database is.
+func TestAnothersDatabase(t *testing.T) {
+	theirs := fstest.MapFS{"0001_theirs.sql": {Data: []byte("-- +goose Up\nCREATE TABLE thing (id TEXT);\n")}}
+	sqltest.Each(t, theirs, func(t *testing.T, db *sql.DB) {
+		for n := range 2 {
+			err := sqldb.Check(t.Context(), db, migrations(n+1))
+			if err == nil || !strings.Contains(err.Error(), "the other role's") || sqldb.Away(err) {
+				t.Errorf("%d migrations: %v", n+1, err)
+			}
+		}
+		if err := sqldb.Check(t.Context(), db, theirs); err != nil {
+			t.Error(err)
 		}
 	})
 }

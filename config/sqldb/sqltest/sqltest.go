@@ -37,6 +37,29 @@ func Postgres(t testing.TB, migrations fs.FS) *sql.DB {
 	return open(t, servertest.Postgres(t), migrations)
 }
 
+// Tables are the tables that migrations make, by name.
+func Tables(t testing.TB, migrations fs.FS) []string {
+	t.Helper()
+	rows, err := SQLite(t, migrations).Query(`SELECT name FROM sqlite_master
+		WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name <> 'schema_version' ORDER BY name`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var names []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, name)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
 func open(t testing.TB, location string, migrations fs.FS) *sql.DB {
 	t.Helper()
 	db, err := sqldb.Open(t.Context(), location)
