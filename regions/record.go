@@ -5,10 +5,15 @@
 // operator's root key signed. Files, Consul and databases carry records; none
 // of them is an authority. A [Catalogue] verifies every record itself and keeps
 // the last good one when a worse one arrives.
+//
+// A record may name standbys, regions of its jurisdiction whose processes serve
+// its portals while its own are down. [Health] is what somebody says of processes;
+// it picks among what records name, and no record is doubted or believed for it.
 package regions
 
 import (
 	"crypto/ed25519"
+	"slices"
 	"time"
 )
 
@@ -28,6 +33,11 @@ type Record struct {
 	// names another host is refused, whoever signed it.
 	Hosts []string
 
+	// Standbys are regions of the same jurisdiction that stand in for this one
+	// while its processes are down, the first choice first. They work on this
+	// region's database, so nothing personal goes anywhere else.
+	Standbys []string
+
 	// TicketKeys are the region's HPKE public keys. The first seals new
 	// tickets; the others are being retired and still open old ones.
 	TicketKeys []TicketKey
@@ -35,6 +45,14 @@ type Record struct {
 	// PublishingKeys verify the claims this region sends. Any of them will do,
 	// so that a key can be rolled over.
 	PublishingKeys []PublishingKey
+}
+
+// StandsInFor reports whether r may serve the portals of home while home's own
+// processes are down: home's record names it, and both records put their data
+// in the same jurisdiction. The two records are signed apart, so both are looked
+// at each time.
+func (r Record) StandsInFor(home Record) bool {
+	return r.Region != home.Region && r.Jurisdiction == home.Jurisdiction && slices.Contains(home.Standbys, r.Region)
 }
 
 // TicketKey is an HPKE public key (X25519+ML-KEM-768 hybrid).

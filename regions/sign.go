@@ -44,6 +44,7 @@ type payload struct {
 	Issued         int64    `json:"issued"`  // Unix seconds
 	Expires        int64    `json:"expires"` // Unix seconds
 	Hosts          []string `json:"hosts"`
+	Standbys       []string `json:"standbys,omitempty"`
 	TicketKeys     []string `json:"ticket_keys"`     // base64url
 	PublishingKeys []string `json:"publishing_keys"` // base64url
 }
@@ -70,6 +71,7 @@ func Sign(r Record, root ed25519.PrivateKey) (string, error) {
 		Issued:       r.Issued.Unix(),
 		Expires:      r.Expires.Unix(),
 		Hosts:        r.Hosts,
+		Standbys:     r.Standbys,
 	}
 	for _, k := range r.TicketKeys {
 		p.TicketKeys = append(p.TicketKeys, base64.RawURLEncoding.EncodeToString(k.Public))
@@ -261,6 +263,7 @@ func (p payload) record() (Record, error) {
 		Issued:       time.Unix(p.Issued, 0).UTC(),
 		Expires:      time.Unix(p.Expires, 0).UTC(),
 		Hosts:        p.Hosts,
+		Standbys:     p.Standbys,
 	}
 	for i, text := range p.TicketKeys {
 		b, err := base64.RawURLEncoding.Strict().DecodeString(text)

@@ -13,6 +13,9 @@ import (
 	"unicode/utf8"
 )
 
+// MaxStandbys is how many regions may stand in for one.
+const MaxStandbys = 4
+
 // check reports the first rule that the content of r breaks, naming the member.
 func (r Record) check() error {
 	switch {
@@ -30,6 +33,8 @@ func (r Record) check() error {
 		return errors.New("expires: want at most 400 days after issued")
 	case len(r.Hosts) == 0:
 		return errors.New("hosts: want at least one")
+	case len(r.Standbys) > MaxStandbys:
+		return fmt.Errorf("standbys: want at most %d", MaxStandbys)
 	case len(r.TicketKeys) == 0 || len(r.TicketKeys) > 4:
 		return errors.New("ticket_keys: want 1 to 4")
 	case len(r.PublishingKeys) == 0 || len(r.PublishingKeys) > 4:
@@ -41,6 +46,16 @@ func (r Record) check() error {
 		}
 		if slices.Contains(r.Hosts[:i], h) {
 			return fmt.Errorf("hosts[%d]: %q is there twice", i, h)
+		}
+	}
+	for i, name := range r.Standbys {
+		switch {
+		case !validRegion(name):
+			return fmt.Errorf("standbys[%d]: want the name of a region", i)
+		case name == r.Region:
+			return fmt.Errorf("standbys[%d]: a region does not stand in for itself", i)
+		case slices.Contains(r.Standbys[:i], name):
+			return fmt.Errorf("standbys[%d]: %s is there twice", i, name)
 		}
 	}
 	for i, k := range r.TicketKeys {
@@ -141,28 +156,18 @@ func checkPattern(pattern string) error {
 }
 
 // Allows reports why a portal of this region may not live at portalURL, or nil.
-// The URL must be a bare origin in its one usual spelling ("https://acme.eu.example.com",
-// "http://acme.eu.localhost:8080") and its host must be one of r.Hosts, where
+// The URL must pass [CheckOrigin] and its host must be one of r.Hosts, where
 // "*." stands for exactly one label. A pattern without a port means the default
 // port of the scheme.
 func (r Record) Allows(portalURL string) error {
-	u, err := url.Parse(portalURL)
-	if err != nil || u.Scheme+"://"+u.Host != portalURL {
-		return fmt.Errorf("portal URL %q: want a bare origin, such as https://acme.example.com", portalURL)
+	if err := CheckOrigin(portalURL); err != nil {
+		return err
 	}
-	host, port, hasPort := strings.Cut(u.Host, ":")
-	defaultPort := map[string]string{"https": "443", "http": "80"}[u.Scheme]
-	switch {
-	case !validHost(host) || hasPort && !validPort(port):
-		return fmt.Errorf("portal URL %q: want a host name in lower case", portalURL)
-	case u.Scheme != "https" && !(u.Scheme == "http" && isLocal(host)):
-		return fmt.Errorf("portal URL %q: want https", portalURL)
-	case port == defaultPort:
-		return fmt.Errorf("portal URL %q: want it without the port that goes without saying", portalURL)
-	}
+	scheme, authority, _ := strings.Cut(portalURL, "://")
+	host, port, _ := strings.Cut(authority, ":")
 	for _, pattern := range r.Hosts {
 		name, p, _ := strings.Cut(pattern, ":")
-		if p == defaultPort {
+		if p == defaultPort(scheme) {
 			p = ""
 		}
 		if p == port && matches(name, host) {
@@ -170,6 +175,36 @@ func (r Record) Allows(portalURL string) error {
 		}
 	}
 	return fmt.Errorf("portal URL %q: not among the hosts signed for region %s", portalURL, r.Region)
+}
+
+// CheckOrigin reports why no portal may live at portalURL, in whatever region,
+// or nil: it must be a bare origin in its one usual spelling
+// ("https://acme.eu.example.com", "http://acme.eu.localhost:8080").
+func CheckOrigin(portalURL string) error {
+	u, err := url.Parse(portalURL)
+	if err != nil || u.Scheme+"://"+u.Host != portalURL {
+		return fmt.Errorf("portal URL %q: want a bare origin, such as https://acme.example.com", portalURL)
+	}
+	host, port, hasPort := strings.Cut(u.Host, ":")
+	switch {
+	case !validHost(host) || hasPort && !validPort(port):
+		return fmt.Errorf("portal URL %q: want a host name in lower case", portalURL)
+	case u.Scheme != "https" && !(u.Scheme == "http" && isLocal(host)):
+		return fmt.Errorf("portal URL %q: want https", portalURL)
+	case port == defaultPort(u.Scheme):
+		return fmt.Errorf("portal URL %q: want it without the port that goes without saying", portalURL)
+	}
+	return nil
+}
+
+func defaultPort(scheme string) string {
+	switch scheme {
+	case "https":
+		return "443"
+	case "http":
+		return "80"
+	}
+	return ""
 }
 
 func matches(pattern, host string) bool {

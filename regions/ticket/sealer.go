@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,6 +41,7 @@ type channelName struct{ region, portal, key string }
 
 type channel struct {
 	head []byte
+	text string // head[:wholeHead] in base64url
 	aead cipher.AEAD
 	last time.Time
 	uses int
@@ -60,14 +62,20 @@ func NewSealer(frontDoor ed25519.PrivateKey, now func() time.Time) (*Sealer, err
 // it says; an empty ID is made up, a zero Expires is [Life] from now, an empty
 // Region is to's. The text is base64url and fits a URL.
 func (s *Sealer) Seal(to regions.Record, t Ticket) (string, error) {
+	text, err := s.Append(nil, to, t)
+	return string(text), err
+}
+
+// Append is Seal behind a text that has been begun.
+func (s *Sealer) Append(text []byte, to regions.Record, t Ticket) ([]byte, error) {
 	if t.Region != "" && t.Region != to.Region {
-		return "", fmt.Errorf("seal ticket: it is for region %s, not %s", t.Region, to.Region)
+		return text, fmt.Errorf("seal ticket: it is for region %s, not %s", t.Region, to.Region)
 	}
 	if t.Portal == "" || t.Address == "" {
-		return "", errors.New("seal ticket: it names no portal or no address")
+		return text, errors.New("seal ticket: it names no portal or no address")
 	}
 	if len(to.TicketKeys) == 0 {
-		return "", fmt.Errorf("seal ticket: region %s has no ticket key", to.Region)
+		return text, fmt.Errorf("seal ticket: region %s has no ticket key", to.Region)
 	}
 	if t.ID == "" {
 		t.ID = rand.Text()
@@ -78,17 +86,17 @@ func (s *Sealer) Seal(to regions.Record, t Ticket) (string, error) {
 	}
 	body, err := json.Marshal(payload{t.ID, t.Address, t.Connection, now.Unix(), t.Expires.Unix()})
 	if err != nil {
-		return "", fmt.Errorf("seal ticket: %w", err)
+		return text, fmt.Errorf("seal ticket: %w", err)
 	}
 	plain := pad(body)
 	if len(plain) > maxPayload {
-		return "", errors.New("seal ticket: the payload is too long")
+		return text, errors.New("seal ticket: the payload is too long")
 	}
 	c, err := s.channel(to, t.Portal, now)
 	if err != nil {
-		return "", fmt.Errorf("seal ticket: %w", err)
+		return text, fmt.Errorf("seal ticket: %w", err)
 	}
-	return c.seal(plain), nil
+	return c.append(text, plain), nil
 }
 
 // Seal seals one ticket over a channel of its own. It is issued when it says.
@@ -106,7 +114,7 @@ func Seal(to regions.Record, frontDoor ed25519.PrivateKey, t Ticket) (string, er
 // channel returns the open channel to a portal, or opens one. Opening is slow
 // and done outside the lock: nobody waits for a portal they do not go to.
 func (s *Sealer) channel(to regions.Record, portal string, now time.Time) (*channel, error) {
-	name := channelName{to.Region, portal, string(to.TicketKeys[0].Public)}
+	name := channelName{to.Region, portal, to.TicketKeys[0].ID}
 	s.mu.Lock()
 	c := s.channels[name]
 	if c == nil || now.After(c.last) || now.Before(c.last.Add(-channelLife)) || c.uses >= channelUses {
@@ -153,13 +161,22 @@ func (c *channel) open(frontDoor ed25519.PrivateKey, to regions.Record, info []b
 	head = append(head, enc...)
 	head = binary.BigEndian.AppendUint64(head, uint64(c.last.Unix()))
 	c.head = append(head, ed25519.Sign(frontDoor, signedText(head, info))...)
+	c.spell()
 	return nil
 }
 
-func (c *channel) seal(plain []byte) string {
-	out := make([]byte, headSize, headSize+nonceSize+len(plain)+tagSize)
-	copy(out, c.head)
-	return base64.RawURLEncoding.EncodeToString(c.aead.Seal(out, nil, plain, c.head))
+func (c *channel) spell() { c.text = base64.RawURLEncoding.EncodeToString(c.head[:wholeHead]) }
+
+// wholeHead is as much of a head as base64 encodes by itself, three bytes at a
+// time: it is the same in all tickets of a channel.
+const wholeHead = headSize / 3 * 3
+
+func (c *channel) append(text, plain []byte) []byte {
+	rest := make([]byte, headSize-wholeHead, headSize-wholeHead+nonceSize+len(plain)+tagSize)
+	copy(rest, c.head[wholeHead:])
+	rest = c.aead.Seal(rest, nil, plain, c.head)
+	text = slices.Grow(text, len(c.text)+base64.RawURLEncoding.EncodedLen(len(rest)))
+	return base64.RawURLEncoding.AppendEncode(append(text, c.text...), rest)
 }
 
 func channelAEAD(secret []byte) (cipher.AEAD, error) {
