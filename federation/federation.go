@@ -110,8 +110,9 @@ type Identity struct {
 	OnceID    string
 	OnceUntil time.Time
 
-	InResponseTo string // SAML only; empty for IdP-initiated
-	IDToken      string // OIDC only, for id_token_hint at sign-out; never logged
+	Issued       time.Time // SAML only: when the IdP says it made the assertion
+	InResponseTo string    // SAML only; empty for IdP-initiated
+	IDToken      string    // OIDC only, for id_token_hint at sign-out; never logged
 }
 
 // An Attempt is one federated sign-in in progress, bound to one browser. The

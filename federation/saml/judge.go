@@ -53,6 +53,10 @@ func judge(envelope, assertion *etree.Element, want Expect) (federation.Identity
 		OnceID:        attrOr(assertion, "ID"),
 		OnceUntil:     e.lastMoment(),
 	}
+	var err error
+	if identity.Issued, err = parseTime(attrOr(assertion, "IssueInstant")); err != nil {
+		return federation.Identity{}, err
+	}
 	if err := e.readAuthn(&identity); err != nil {
 		return federation.Identity{}, err
 	}

@@ -251,10 +251,12 @@ func signingCertificates(role *etree.Element, now time.Time) ([][]byte, error) {
 	return kept, nil
 }
 
-// Metadata is our own metadata for c: what the IdP's administrator uploads. It
+// Metadata is our own metadata for c: what the IdP's administrator uploads.
+// standbys are the further addresses that answers may be asked to come to; which
+// one is meant is in each request, and none but that one takes the answer. It
 // asks for signed assertions, says that requests are signed, and offers only
 // the encryption that will be opened again.
-func Metadata(c federation.Connection, key KeyPair) ([]byte, error) {
+func Metadata(c federation.Connection, key KeyPair, standbys ...string) ([]byte, error) {
 	if c.SAML == nil {
 		return nil, refuse("connection")
 	}
@@ -276,6 +278,10 @@ func Metadata(c federation.Connection, key KeyPair) ([]byte, error) {
 		AuthnRequestsSigned:       &yes,
 		WantAssertionsSigned:      &yes,
 		AssertionConsumerServices: []wire.IndexedEndpoint{{Binding: wire.HTTPPostBinding, Location: c.SAML.ACS, Index: 0, IsDefault: &yes}},
+	}
+	for i, acs := range standbys {
+		role.AssertionConsumerServices = append(role.AssertionConsumerServices,
+			wire.IndexedEndpoint{Binding: wire.HTTPPostBinding, Location: acs, Index: i + 1})
 	}
 	// The library's own EntityDescriptor always writes a validUntil, which is
 	// the year 1 where there is none.

@@ -33,7 +33,7 @@ func TestIdentity(t *testing.T) {
 		AuthTime:     noon,
 		SessionIndex: index, SessionExpiry: noon.Add(8 * time.Hour),
 		OnceID: assertion, OnceUntil: noon.Add(6 * time.Minute),
-		InResponseTo: requestID,
+		Issued: noon, InResponseTo: requestID,
 	}, got); diff != "" {
 		t.Errorf("identity (-want +got):\n%s", diff)
 	}
