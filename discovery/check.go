@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/net/publicsuffix"
+
+	"github.com/domicile-sso/domicile/regions"
 )
 
 // Limits of what a region may claim.
@@ -43,6 +45,27 @@ func (p Portal) Check() error {
 	}
 	if p.Disclosure != Listed && p.Disclosure != Proven {
 		return fmt.Errorf("disclosure is %q or %q", Listed, Proven)
+	}
+	return p.checkStandbys()
+}
+
+func (p Portal) checkStandbys() error {
+	if len(p.Standbys) > regions.MaxStandbys {
+		return fmt.Errorf("a portal has at most %d standbys", regions.MaxStandbys)
+	}
+	for i, s := range p.Standbys {
+		if err := CheckID(s.Region); err != nil {
+			return fmt.Errorf("standby: %w", err)
+		}
+		if regions.CheckOrigin(s.URL) != nil {
+			return errors.New("a standby's URL is a bare origin, such as https://acme.eu-west.example.com") // CheckOrigin repeats it
+		}
+		if s.Region == p.Region || s.URL == p.URL {
+			return errors.New("a standby is another region, at another URL")
+		}
+		if slices.ContainsFunc(p.Standbys[:i], func(o Standby) bool { return o.Region == s.Region || o.URL == s.URL }) {
+			return errors.New("a standby is named once")
+		}
 	}
 	return nil
 }

@@ -25,6 +25,10 @@ type Batch struct {
 	After  int64   `json:"after"` // the last sequence the region knows to be applied
 	Claims []Claim `json:"claims"`
 	Issued int64   `json:"issued"` // Unix seconds
+
+	// FrontDoor is the public URL of the front door the batch is made out to: what
+	// one was told is nothing to another.
+	FrontDoor string `json:"front_door"`
 }
 
 // A Receipt answers a batch, whether it was applied now, earlier or not at all.
@@ -58,6 +62,7 @@ const (
 	CodeEntry       = "entry_invalid"
 	CodeNotRoutable = "route_domain_not_owned" // a public suffix, a provider of mail, or no domain
 	CodeManyPortals = "entry_too_many_portals" // MaxPortals of this region for one address
+	CodeStandby     = "standby_not_named"      // the portal is taken; its region's record does not name one of its standbys
 	CodeSweep       = "sweep_ahead"            // a sweep reaches back
 )
 

@@ -27,6 +27,17 @@ type Portal struct {
 	URL        string     `json:"url"`  // "https://acme.eu.example.com", no path
 	Disclosure Disclosure `json:"disclosure"`
 	Region     string     `json:"region"`
+
+	// Standbys are where the portal is served while its region is down. The
+	// region claims them; a front door uses one only while the signed records of
+	// both regions agree, so a claim alone leads nobody there.
+	Standbys []Standby `json:"standbys,omitempty"`
+}
+
+// A Standby is a portal's second address, in a region that stands in for its own.
+type Standby struct {
+	Region string `json:"region"`
+	URL    string `json:"url"` // bare origin, like that of the portal
 }
 
 // A Route leads everybody with an address in a domain to a portal.
@@ -52,6 +63,7 @@ type Directory interface {
 	// same address under each live key version. It returns an empty slice, and
 	// nil, only when no region has claimed them. Any error means the answer is
 	// not known right now: callers show "try again", never "no such account",
-	// and cache nothing.
+	// and cache nothing. Entries that come with an error are right, or were a
+	// moment ago, and there may be more.
 	Entries(ctx context.Context, ids []BlindID) ([]Entry, error)
 }

@@ -33,10 +33,23 @@
 // When something matched and cannot be told, the answer is "not known now"
 // ([Unavailable]), never "no such account".
 //
+// # When something is away
+//
+// Where no process of a portal's region is ready, the [Destination] is a standby
+// of the same jurisdiction that is, if the signed records of both regions agree;
+// else it is Down, and the person is told so. What is known of processes is hearsay:
+// it picks among what was signed and leads nobody anywhere else.
+//
+// While the directory cannot be read, the [Snapshot] goes on leading domains where
+// they led, for a start from [Contents] that were kept. It is then Doubtful: what
+// is not in it is not known. What is found beside an error may be offered, and is
+// never followed unasked.
+//
 // # What becomes of the answer
 //
 // discovery/web turns no destination into the neutral page, one into a redirect
 // with a sealed ticket and several into the chooser. discovery/store keeps the
 // directory, and takes in the [Claim]s that regions sign and discovery/client
-// sends.
+// sends. What front doors make for themselves (cookies, cached answers, tags of
+// rows, the kept directory) is under their [Secrets], each purpose with its own key.
 package discovery

@@ -17,7 +17,19 @@ type Destination struct {
 	Region     regions.Record // names the jurisdiction; its keys seal the ticket
 	SignIn     []SignIn
 	Connection string // set when exactly one federation serves the address's domain
+
+	// StandsInFor is the record of the portal's own region while another one of
+	// its jurisdiction serves the portal: Region and Portal.URL are the standby's.
+	// Zero: the portal is served where it lives.
+	StandsInFor regions.Record
+
+	// Down: the portal's region does not answer and nothing stands in for it.
+	// Region and Portal.URL are its own; nobody is led there unasked.
+	Down bool
 }
+
+// Standby reports whether another region serves the portal while its own is down.
+func (d Destination) Standby() bool { return d.StandsInFor.Region != "" }
 
 // Jurisdiction is the legal territory that the portal's data lies in.
 func (d Destination) Jurisdiction() string { return d.Region.Jurisdiction }
@@ -35,6 +47,10 @@ type Resolver struct {
 	Directory Directory
 	Keys      BlindKeys
 	Regions   Regions
+
+	// Health says what is known of the processes of a region, or of those that
+	// stand in for one (regions.StandIn). It must not wait. nil: nothing is known.
+	Health func(name string) regions.Health
 }
 
 // The codes of the "not known now" answers of Resolve.
@@ -44,6 +60,8 @@ const (
 	CodeRegion    = "region_unavailable"
 	// CodeIncomplete: rows of the directory were refused and are not claimed again yet.
 	CodeIncomplete = "directory_incomplete"
+	// CodeStale: the directory cannot be read, and may have more than was last seen of it.
+	CodeStale = "snapshot_stale"
 )
 
 // Resolve returns the portals that a leads to, ordered by name. Portals with
@@ -76,14 +94,19 @@ func (r *Resolver) Resolve(ctx context.Context, a Address, proved ...string) ([]
 		}
 		found = add(found, match{at: at, signIn: entries[i].SignIn})
 	}
-	return r.tell(found, proved, cmpError(failed, r.missing(st, found)))
+	told, failed := r.tell(found, proved, failed)
+	return told, cmpError(failed, r.missing(st, told))
 }
 
-// missing is why nothing found does not mean that there is nothing. Regions
-// without a valid record lead nobody anywhere, complete or not.
-func (r *Resolver) missing(st *state, found []match) error {
-	if len(found) > 0 {
+// missing is why nothing told does not mean that there is nothing. Regions
+// without a valid record lead nobody anywhere, complete or not. What is found and
+// not told counts as nothing, or the error would tell of it.
+func (r *Resolver) missing(st *state, told []Destination) error {
+	if len(told) > 0 {
 		return nil
+	}
+	if r.Snapshot.Doubtful() {
+		return unavailable(CodeStale, errors.New("portals and routes are as last known"))
 	}
 	for _, name := range st.incomplete {
 		if _, ok := r.Regions.Region(name); ok {
@@ -121,18 +144,75 @@ func (r *Resolver) tell(found []match, proved []string, failed error) ([]Destina
 		if m.at.gone || m.at.Disclosure != Listed && !slices.Contains(proved, m.at.ID) {
 			continue
 		}
-		record, ok := r.Regions.Region(m.at.Region)
-		if !ok {
-			failed = cmpError(failed, unavailable(CodeRegion, fmt.Errorf("region %q has no valid record", m.at.Region)))
+		d, err := r.locate(m.at)
+		if err != nil {
+			failed = cmpError(failed, unavailable(CodeRegion, err))
 			continue
 		}
-		if !m.at.permits(record) {
-			failed = cmpError(failed, unavailable(CodeRegion, fmt.Errorf("the record of region %q does not cover the URL of portal %q", m.at.Region, m.at.ID)))
-			continue
-		}
-		told = append(told, Destination{Portal: m.at.Portal, Region: record, SignIn: m.signIn, Connection: m.connection})
+		d.SignIn, d.Connection = m.signIn, m.connection
+		told = append(told, d)
 	}
 	return told, failed
+}
+
+// locate says where a portal is served now, or why no valid record covers it.
+func (r *Resolver) locate(at *place) (Destination, error) {
+	home, ok := r.Regions.Region(at.Region)
+	if !ok {
+		return Destination{}, fmt.Errorf("region %q has no valid record", at.Region)
+	}
+	if !at.home.permits(home) {
+		return Destination{}, fmt.Errorf("the record of region %q does not cover the URL of portal %q", at.Region, at.ID)
+	}
+	d := Destination{Portal: at.Portal, Region: home}
+	if r.Health == nil || r.Health(at.Region) != regions.Down {
+		return d, nil
+	}
+	for _, name := range home.Standbys {
+		for _, spot := range at.standbys {
+			if spot.region != name || r.Health(regions.StandIn(name, home.Region)) != regions.Up {
+				continue
+			}
+			if record, ok := r.standsIn(spot, home); ok {
+				d.Portal.URL, d.Region, d.StandsInFor = spot.url, record, home
+				return d, nil
+			}
+		}
+	}
+	d.Down = true
+	return d, nil
+}
+
+// standsIn is the record of a spot's region if, by what the root key signed of
+// both regions, people of home may be led to that spot: whatever a claim names or
+// a report of health says, no jurisdiction is crossed here.
+func (r *Resolver) standsIn(at *spot, home regions.Record) (regions.Record, bool) {
+	record, ok := r.Regions.Region(at.region)
+	return record, ok && record.StandsInFor(home) && at.permits(record)
+}
+
+// Vouches reports whether region may speak of a portal: it is its own, or stands
+// in for its own.
+func (r *Resolver) Vouches(region, portal string) bool {
+	st := r.Snapshot.state.Load()
+	if st == nil {
+		return false
+	}
+	at := st.portals[portal]
+	if at == nil || at.gone {
+		return false
+	}
+	if at.Region == region {
+		return true
+	}
+	home, ok := r.Regions.Region(at.Region)
+	return ok && slices.ContainsFunc(at.standbys, func(s *spot) bool {
+		if s.region != region {
+			return false
+		}
+		_, ok := r.standsIn(s, home)
+		return ok
+	})
 }
 
 // Domain is Resolve for whoever asks about a domain and no person: no account is
@@ -143,7 +223,8 @@ func (r *Resolver) Domain(domain string, proved ...string) ([]Destination, error
 		return nil, unavailable(CodeNotReady, errors.New("no snapshot yet"))
 	}
 	found := routed(st, domain)
-	return r.tell(found, proved, r.missing(st, found))
+	told, failed := r.tell(found, proved, nil)
+	return told, cmpError(failed, r.missing(st, told))
 }
 
 // routed matches what the domain's most specific routes lead to.
@@ -166,11 +247,8 @@ func (r *Resolver) Destination(portal string) (Destination, bool) {
 	if at == nil || at.gone {
 		return Destination{}, false
 	}
-	record, ok := r.Regions.Region(at.Region)
-	if !ok || !at.permits(record) {
-		return Destination{}, false
-	}
-	return Destination{Portal: at.Portal, Region: record}, true
+	d, err := r.locate(at)
+	return d, err == nil
 }
 
 func cmpError(first, second error) error {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -255,6 +256,57 @@ func TestResolveWithoutDirectory(t *testing.T) {
 	r.Snapshot = new(discovery.Snapshot)
 	_, err = r.Resolve(t.Context(), must(t, "ada@acme.example"))
 	wantUnavailable(t, err, discovery.CodeNotReady)
+}
+
+// While the directory cannot be read, what is known leads on, and what is not
+// there is not known (law 5); a portal that is not named to strangers reads like
+// any other address that leads nowhere.
+func TestResolveInDoubt(t *testing.T) {
+	r, _, _ := newResolver(t)
+	r.Snapshot.Doubt()
+	for address, want := range map[string]string{
+		"new@acme.example": "", "max@consult.example": "",
+		"nobody@consult.example": discovery.CodeStale, "hid@consult.example": discovery.CodeStale,
+		"any@hidden.example": discovery.CodeStale, "gone@consult.example": discovery.CodeStale,
+	} {
+		found, err := r.Resolve(t.Context(), must(t, address))
+		wantUnavailable(t, err, want)
+		if (len(found) == 0) != (want != "") {
+			t.Errorf("%s leads to %v", address, found)
+		}
+	}
+	_, err := r.Domain("nowhere.example")
+	wantUnavailable(t, err, discovery.CodeStale)
+	seen := time.Unix(1_800_000_000, 0)
+	r.Snapshot.Confirm(seen)
+	_, err = r.Resolve(t.Context(), must(t, "nobody@consult.example"))
+	wantUnavailable(t, err, "")
+	if !r.Snapshot.AsOf().Equal(seen) {
+		t.Errorf("as of %v", r.Snapshot.AsOf())
+	}
+}
+
+// What a Snapshot holds makes another one that answers the same.
+func TestContents(t *testing.T) {
+	if _, ok := new(discovery.Snapshot).Contents(); ok {
+		t.Error("the zero snapshot has contents")
+	}
+	r, _, _ := newResolver(t)
+	c, ok := r.Snapshot.Contents()
+	if !ok {
+		t.Fatal("no contents")
+	}
+	var copied discovery.Snapshot
+	copied.Replace(c.Portals, c.Routes, c.Incomplete...)
+	again, _ := copied.Contents()
+	if diff := cmp.Diff(c, again); diff != "" || len(c.Portals) == 0 || len(c.Routes) == 0 {
+		t.Errorf("%d portals and %d routes, then: %s", len(c.Portals), len(c.Routes), diff)
+	}
+	for _, domain := range []string{"acme.example", "hidden.example", "moved.example"} {
+		if diff := cmp.Diff(r.Snapshot.Routes(domain), copied.Routes(domain)); diff != "" {
+			t.Errorf("%s: %s", domain, diff)
+		}
+	}
 }
 
 func TestResolveFollowsTheRecord(t *testing.T) {

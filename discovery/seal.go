@@ -111,6 +111,15 @@ func OpenBatch(jws string, known []regions.Record, now time.Time) (Batch, region
 	return b, record, nil
 }
 
+// For reports as an *Error that b is not made out to the front door at that
+// public URL.
+func (b Batch) For(frontDoor string) error {
+	if strings.TrimSuffix(b.FrontDoor, "/") != strings.TrimSuffix(frontDoor, "/") {
+		return forbidden("claims_elsewhere", fmt.Errorf("region %q made this batch out to another front door: its front_door.public_url is not ours", b.Region))
+	}
+	return nil
+}
+
 // check holds a batch to its form. What its claims say is judged one by one.
 func (b Batch) check() error {
 	if len(b.Claims) > MaxClaims {

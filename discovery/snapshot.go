@@ -13,6 +13,9 @@ import (
 // whole state; Replace swaps it. The zero Snapshot is empty and not Ready.
 type Snapshot struct {
 	state atomic.Pointer[state]
+
+	asOf     atomic.Int64 // Unix microseconds; 0: nobody has said
+	doubtful atomic.Bool
 }
 
 type state struct {
@@ -27,9 +30,16 @@ type state struct {
 // A place is a portal with what lookups would otherwise compute each time.
 type place struct {
 	Portal
-	gone    bool
-	rank    int                     // position in the order of names
-	allowed atomic.Pointer[verdict] // of the record last asked about
+	gone     bool
+	rank     int // position in the order of names
+	home     spot
+	standbys []*spot // as in Portal.Standbys
+}
+
+// A spot is an address of a portal, with what a region's record last said of it.
+type spot struct {
+	region, url string
+	allowed     atomic.Pointer[verdict]
 }
 
 type verdict struct {
@@ -57,7 +67,10 @@ func (s *Snapshot) Replace(portals []PortalState, routes []Route, incomplete ...
 	}
 	ordered := make([]*place, 0, len(portals))
 	for _, p := range portals {
-		at := &place{Portal: p.Portal, gone: p.Gone}
+		at := &place{Portal: p.Portal, gone: p.Gone, home: spot{region: p.Region, url: p.URL}}
+		for _, s := range p.Standbys {
+			at.standbys = append(at.standbys, &spot{region: s.Region, url: s.URL})
+		}
 		next.portals[p.ID] = at
 		ordered = append(ordered, at)
 	}
@@ -136,13 +149,13 @@ func (st *state) find(domain string) []Route {
 	}
 }
 
-// permits reports whether the region's signed record covers the portal's URL.
+// permits reports whether the signed record of the spot's region covers its URL.
 // The answer changes only with the record, so it is kept.
-func (p *place) permits(r regions.Record) bool {
-	if v := p.allowed.Load(); v != nil && v.version == r.Version {
+func (s *spot) permits(r regions.Record) bool {
+	if v := s.allowed.Load(); v != nil && v.version == r.Version {
 		return v.ok
 	}
-	ok := r.Allows(p.URL) == nil
-	p.allowed.Store(&verdict{version: r.Version, ok: ok})
+	ok := r.Allows(s.url) == nil
+	s.allowed.Store(&verdict{version: r.Version, ok: ok})
 	return ok
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/domicile-sso/domicile/discovery"
+	"github.com/domicile-sso/domicile/discovery/span"
 )
 
 // maxAnswer is more than any answer of the front door's internal listener.
@@ -22,12 +23,13 @@ const maxAnswer = 64 << 10
 
 // A Client publishes the claims of one region.
 type Client struct {
-	URL    string // of the front door's internal listener, such as https://front.internal:8443
-	Region string
-	Key    ed25519.PrivateKey
-	KeyID  string           // empty: computed from Key
-	HTTP   *http.Client     // nil: one with a timeout of 30 seconds
-	Now    func() time.Time // nil: time.Now
+	URL       string // of the front door's internal listener, such as https://front.internal:8443
+	FrontDoor string // its public URL
+	Region    string
+	Key       ed25519.PrivateKey
+	KeyID     string           // empty: computed from Key
+	HTTP      *http.Client     // nil: one with a timeout of 30 seconds
+	Now       func() time.Time // nil: time.Now
 }
 
 // A Refusal is a front door that understood the batch and will not have it:
@@ -49,7 +51,7 @@ func (c *Client) Publish(ctx context.Context, b discovery.Batch) (discovery.Rece
 	if c.Now != nil {
 		now = c.Now
 	}
-	b.Region, b.Issued = c.Region, now().Unix()
+	b.Region, b.Issued, b.FrontDoor = c.Region, now().Unix(), c.FrontDoor
 	if b.Claims == nil {
 		b.Claims = []discovery.Claim{}
 	}
@@ -63,6 +65,7 @@ func (c *Client) Publish(ctx context.Context, b discovery.Batch) (discovery.Rece
 	}
 	req.Header.Set("Content-Type", "application/jose")
 	req.Header.Set("Accept", "application/json")
+	span.Inject(ctx, req.Header)
 	resp, err := c.client().Do(req)
 	if err != nil {
 		return discovery.Receipt{}, fmt.Errorf("publish: %w", err)

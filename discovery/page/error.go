@@ -91,6 +91,9 @@ func translate(err error) *discovery.Error {
 	return &discovery.Error{Kind: discovery.Internal, Code: "internal", Err: err}
 }
 
+// Record logs a failure that a form shows by itself, as Error would.
+func (s *Set) Record(r *http.Request, err error) { s.record(r, translate(err)) }
+
 func (s *Set) record(r *http.Request, e *discovery.Error) {
 	level := slog.LevelInfo
 	switch e.Kind {

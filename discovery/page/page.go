@@ -22,6 +22,15 @@ type Options struct {
 	Log       *slog.Logger // nil: nothing is logged
 	Product   string       // what the whole is called; empty: Domicile
 	FrontDoor string       // public URL of the global sign-in page; empty: never mentioned
+	StandIn   StandIn      // zero: the site is served where it lives
+}
+
+// A StandIn is a region whose processes serve a site in place of another one's.
+// Every page says so.
+type StandIn struct {
+	Region       string // as people read it: "Dublin"
+	For          string // "Frankfurt"; empty: nobody stands in for anybody
+	Jurisdiction string // of both: "EU"
 }
 
 // A Set is the pages of one site, parsed once.
@@ -29,6 +38,7 @@ type Set struct {
 	log       *slog.Logger
 	frontDoor string
 	product   string
+	standIn   StandIn
 	style     string
 	icon      string
 	pages     map[string]*template.Template
@@ -40,7 +50,7 @@ func New(files fs.FS, o Options) (*Set, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Set{log: o.Log, frontDoor: o.FrontDoor, product: cmp.Or(o.Product, "Domicile"), pages: map[string]*template.Template{}}
+	s := &Set{log: o.Log, frontDoor: o.FrontDoor, product: cmp.Or(o.Product, "Domicile"), standIn: o.StandIn, pages: map[string]*template.Template{}}
 	for _, a := range loadAssets() {
 		switch a.name {
 		case "style.css":
@@ -124,6 +134,7 @@ type envelope struct {
 	Style     string
 	Icon      string
 	FrontDoor string
+	StandIn   StandIn
 }
 
 // Render writes a whole page, or nothing and an error. data is the page's struct;
@@ -133,7 +144,7 @@ func (s *Set) Render(w http.ResponseWriter, r *http.Request, status int, name st
 	if !ok {
 		return fmt.Errorf("render %s: no such page", name)
 	}
-	e := envelope{Page: data, Frame: frame(r.Context()), Style: s.style, Icon: s.icon, FrontDoor: s.frontDoor}
+	e := envelope{Page: data, Frame: frame(r.Context()), Style: s.style, Icon: s.icon, FrontDoor: s.frontDoor, StandIn: s.standIn}
 	e.Frame.product = s.product
 	if f, ok := data.(interface{ HasProblems() bool }); ok {
 		e.Error = f.HasProblems()
@@ -141,7 +152,7 @@ func (s *Set) Render(w http.ResponseWriter, r *http.Request, status int, name st
 	switch {
 	case name == "error":
 		e.Error = true // and it shows the reference itself
-	case e.Error && status == http.StatusForbidden:
+	case e.Error && (status == http.StatusForbidden || status == http.StatusTooManyRequests):
 		e.Reference = Reference(r.Context())
 	}
 	var b bytes.Buffer

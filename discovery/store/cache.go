@@ -2,10 +2,7 @@ package store
 
 import (
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hkdf"
-	"crypto/sha256"
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -21,6 +18,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/domicile-sso/domicile/discovery"
+	"github.com/domicile-sso/domicile/discovery/span"
 )
 
 // How long an answer may be believed. A negative one must not outlive a minute
@@ -30,18 +28,19 @@ import (
 // which it is, also of people in a portal that is not named to strangers.
 const (
 	lifeFar  = time.Minute
-	lifeNear = 15 * time.Second // in this process, where other nodes' drops do not reach
+	lifeNear = 5 * time.Second // in this process, where a drop elsewhere may not be heard of
 
 	patience  = 100 * time.Millisecond // for Redis, per lookup
 	sulk      = time.Second            // without Redis after it failed
 	dbTimeout = 2 * time.Second
 
-	maxSealed = 8 << 10
+	maxPlain  = 8 << 10
+	maxSealed = maxPlain + 64 // nonce, tag and whatever else sealing adds
 )
 
-// CacheOptions configure a Cache. Key must be set.
+// CacheOptions configure a Cache. Secrets must be set.
 type CacheOptions struct {
-	Key     []byte                // 32 secret bytes or more, the same at all front doors that share a Redis
+	Secrets discovery.Secrets     // the same at all front doors that share a Redis
 	Redis   redis.UniversalClient // nil: the cache lives in this process alone
 	Size    int                   // answers kept in this process; 0: 100 000
 	Log     *slog.Logger
@@ -53,11 +52,14 @@ type CacheOptions struct {
 // process, and in Redis when there is one. It is never asked for the truth. A
 // slow, broken or lying cache is a miss: values are sealed (AES-256-GCM) with
 // their key's name as additional data and opened before anything is decoded.
+//
+// A drop at one front door reaches the others as a message through Redis, which
+// [Cache.Listen] hears. Where it does not, an answer is at most lifeNear old.
 type Cache struct {
-	near  cache.LocalCache
-	both  *cache.Cache // near, then far
-	far   redis.UniversalClient
-	seal  cipher.AEAD
+	near  cache.LocalCache // what was opened, and until when
+	far   *cache.Cache     // nil: no Redis
+	redis redis.UniversalClient
+	seal  discovery.Sealer
 	now   func() time.Time
 	log   *slog.Logger
 	count struct{ near, far, miss, failed prometheus.Counter }
@@ -68,15 +70,22 @@ type Cache struct {
 	// A query that began before a drop must not put back what it read. Putting
 	// holds the lock for reading, dropping for writing.
 	putting sync.RWMutex
-	drops   int64
+	drops   [parts]int64 // by part of the blind ID
+	epoch   atomic.Int64 // counts what dropped everything in this process
+
+	self    [8]byte      // tells our own messages from others'
+	changed func(change) // hears of changes before the cache drops what they touch
+	owed    owed
+	told    messages
 
 	ways [8][]discovery.SignIn
 }
 
 // NewCache returns an empty cache.
 func NewCache(o CacheOptions) (*Cache, error) {
-	if len(o.Key) < 32 {
-		return nil, fmt.Errorf("cache key: want 32 bytes or more, have %d", len(o.Key))
+	seal, err := o.Secrets.Sealer("domicile directory cache")
+	if err != nil {
+		return nil, fmt.Errorf("cache key: %w", err)
 	}
 	if o.Size == 0 {
 		o.Size = 100_000
@@ -87,24 +96,14 @@ func NewCache(o CacheOptions) (*Cache, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	key, err := hkdf.Key(sha256.New, o.Key, nil, "domicile directory cache", 32)
-	if err != nil {
-		return nil, fmt.Errorf("cache key: %w", err)
+	near := cache.NewTinyLFU(o.Size, lifeFar) // what it keeps says itself that it ends sooner
+	near.UseRandomizedTTL(0)
+	c := &Cache{near: near, redis: o.Redis, seal: seal, now: o.Now, log: o.Log}
+	if o.Redis != nil {
+		c.far = cache.New(&cache.Options{Redis: short{o.Redis}})
 	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, fmt.Errorf("cache key: %w", err)
-	}
-	seal, err := cipher.NewGCMWithRandomNonce(block)
-	if err != nil {
-		return nil, fmt.Errorf("cache key: %w", err)
-	}
-	c := &Cache{near: cache.NewTinyLFU(o.Size, lifeNear), far: o.Redis, seal: seal, now: o.Now, log: o.Log}
-	options := &cache.Options{LocalCache: c.near}
-	if o.Redis != nil { // a nil client in the interface would not be nil
-		options.Redis = o.Redis
-	}
-	c.both = cache.New(options)
+	_, _ = rand.Read(c.self[:]) // never fails
+	c.told = newMessages(o.Metrics)
 	count := promauto.With(o.Metrics).NewCounterVec(prometheus.CounterOpts{
 		Name: "domicile_directory_cache_total",
 		Help: "Lookups in the cache: hit in this process (near) or in Redis (far), miss, or error of Redis.",
@@ -119,6 +118,18 @@ func NewCache(o CacheOptions) (*Cache, error) {
 		}
 	}
 	return c, nil
+}
+
+// A short Redis gives no more of a value than tells that it is too long: whoever
+// may write to Redis decides how long values are, and every lookup would hold one.
+type short struct{ redis.UniversalClient }
+
+func (s short) Get(ctx context.Context, key string) *redis.StringCmd {
+	cmd := s.GetRange(ctx, key, 0, maxSealed) // the last place counts, too
+	if cmd.Err() == nil && cmd.Val() == "" {
+		cmd.SetErr(redis.Nil) // which this command does not tell from an empty value
+	}
+	return cmd
 }
 
 // order gives each way to sign in its bit.
@@ -141,39 +152,34 @@ func (c *Cache) entries(ctx context.Context, ids []discovery.BlindID, query quer
 		return found, nil
 	}
 	fresh, err := c.ask(ctx, missed, query)
-	if err != nil {
-		return nil, err
-	}
-	return append(found, fresh...), nil
+	return append(found, fresh...), err
 }
 
-type queryFunc func(context.Context, []discovery.BlindID) ([]discovery.Entry, error)
+// A queryFunc answers from a database. What it says to keep may be remembered.
+type queryFunc func(context.Context, []discovery.BlindID) (entries []discovery.Entry, keep bool, err error)
 
 // ask puts the question in nobody's name: a caller who hangs up must not fail
-// the others who wait for the same answer.
+// the others who wait for the same answer. Whoever asks after a drop does not wait
+// for an answer to a question from before it.
 func (c *Cache) ask(ctx context.Context, ids []discovery.BlindID, query queryFunc) ([]discovery.Entry, error) {
-	key := make([]byte, 0, len(ids)*len(discovery.BlindID{}))
-	for _, id := range ids {
+	began := c.mark(ids...)
+	key := make([]byte, 0, len(ids)*(len(discovery.BlindID{})+8))
+	for i, id := range ids {
 		key = append(key, id[:]...)
+		key = binary.BigEndian.AppendUint64(key, uint64(began[i]))
 	}
 	answer := c.asking.DoChan(string(key), func() (any, error) {
 		shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), dbTimeout)
 		defer cancel()
-		c.putting.RLock()
-		began := c.drops
-		c.putting.RUnlock()
-		entries, err := query(shared, ids)
-		if err == nil {
+		entries, keep, err := query(shared, ids)
+		if err == nil && keep {
 			c.put(shared, began, ids, entries)
 		}
 		return entries, err
 	})
 	select {
 	case a := <-answer:
-		if a.Err != nil {
-			return nil, a.Err
-		}
-		return a.Val.([]discovery.Entry), nil
+		return a.Val.([]discovery.Entry), a.Err
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -183,33 +189,77 @@ func (c *Cache) ask(ctx context.Context, ids []discovery.BlindID, query queryFun
 // there is nothing in it to inject, and nobody to read.
 func name(id discovery.BlindID) string { return "domicile:e1:" + id.String() }
 
+// get looks in this process, then in Redis.
 func (c *Cache) get(ctx context.Context, id discovery.BlindID) ([]discovery.Entry, bool) {
-	key := name(id)
-	if sealed, ok := c.near.Get(key); ok {
-		if entries, err := c.open(key, id, sealed); err == nil {
-			c.count.near.Inc()
-			return entries, true
-		}
-		c.near.Del(key)
+	ctx, sp := span.Start(ctx, span.Cache)
+	defer sp.End(nil)
+	if entries, ok := c.getNear(id); ok {
+		sp.Text(span.Source, "near")
+		c.count.near.Inc()
+		return entries, true
 	}
 	if c.far != nil && c.now().UnixMicro() >= c.until.Load() {
-		quick, cancel := context.WithTimeout(ctx, patience)
-		defer cancel()
-		var sealed []byte
-		err := c.both.Get(quick, key, &sealed)
-		if err == nil {
-			var entries []discovery.Entry
-			if entries, err = c.open(key, id, sealed); err == nil {
-				c.count.far.Inc()
-				return entries, true
-			}
-			c.near.Del(key) // both.Get has put it there
-		} else if !errors.Is(err, cache.ErrCacheMiss) {
-			c.failed(ctx, err)
+		if entries, ok := c.getFar(ctx, id); ok {
+			sp.Text(span.Source, "far")
+			c.count.far.Inc()
+			return entries, true
 		}
 	}
+	sp.Text(span.Source, "miss")
 	c.count.miss.Inc()
 	return nil, false
+}
+
+func (c *Cache) getFar(ctx context.Context, id discovery.BlindID) ([]discovery.Entry, bool) {
+	quick, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	began := c.mark(id)
+	key, sealed := name(id), []byte(nil)
+	if err := c.far.Get(quick, key, &sealed); err != nil {
+		if !errors.Is(err, cache.ErrCacheMiss) {
+			c.failed(ctx, err)
+		}
+		return nil, false
+	}
+	plain, err := c.open(key, sealed)
+	if err != nil {
+		return nil, false
+	}
+	entries, err := c.decode(id, plain)
+	if err != nil {
+		return nil, false
+	}
+	c.keepNear(id, began[0], plain)
+	return entries, true
+}
+
+// A value in this process is: until when it may be used (Unix milliseconds, 8
+// bytes), the epoch (8 bytes), and the answer.
+const nearHeader = 16
+
+func (c *Cache) getNear(id discovery.BlindID) ([]discovery.Entry, bool) {
+	kept, ok := c.near.Get(string(id[:]))
+	if !ok {
+		return nil, false
+	}
+	if c.now().UnixMilli() >= int64(binary.BigEndian.Uint64(kept)) {
+		return nil, false
+	}
+	if c.epoch.Load() != int64(binary.BigEndian.Uint64(kept[8:])) {
+		return nil, false
+	}
+	entries, err := c.decode(id, kept[nearHeader:])
+	return entries, err == nil
+}
+
+// putNear remembers an answer in this process. The caller holds putting.
+func (c *Cache) putNear(id discovery.BlindID, plain []byte) {
+	until := c.now().Add(lifeNear).UnixMilli()
+	until = min(until, 1000*int64(binary.BigEndian.Uint64(plain)))
+	kept := make([]byte, 0, nearHeader+len(plain))
+	kept = binary.BigEndian.AppendUint64(kept, uint64(until))
+	kept = binary.BigEndian.AppendUint64(kept, uint64(c.epoch.Load()))
+	c.near.Set(string(id[:]), append(kept, plain...))
 }
 
 // failed leaves Redis alone for a while, so that a dead one does not cost every
@@ -225,78 +275,71 @@ func (c *Cache) failed(ctx context.Context, err error) {
 	}
 }
 
-// put remembers the answer to a question that began after that many drops.
-func (c *Cache) put(ctx context.Context, began int64, ids []discovery.BlindID, entries []discovery.Entry) {
+// mark is how often each of ids has been dropped. It changes with every drop.
+func (c *Cache) mark(ids ...discovery.BlindID) []int64 {
 	c.putting.RLock()
 	defer c.putting.RUnlock()
-	if began != c.drops {
-		return
+	marks := make([]int64, len(ids))
+	for i, id := range ids {
+		marks[i] = c.at(id)
 	}
-	for _, id := range ids {
+	return marks
+}
+
+// at is one mark. Neither of its parts ever falls. The caller holds putting.
+func (c *Cache) at(id discovery.BlindID) int64 { return c.drops[part(id)] + c.epoch.Load() }
+
+const parts = 1 << 12
+
+// part is of the hash, which begins after the version of its key.
+func part(id discovery.BlindID) uint16 { return binary.BigEndian.Uint16(id[1:]) % parts }
+
+// put remembers the answer to a question that began at those marks.
+func (c *Cache) put(ctx context.Context, began []int64, ids []discovery.BlindID, entries []discovery.Entry) {
+	for i, id := range ids {
 		var mine []discovery.Entry
 		for _, e := range entries {
 			if e.Blind == id {
 				mine = append(mine, e)
 			}
 		}
-		key := name(id)
-		sealed := c.encode(key, c.now().Add(lifeFar), mine)
-		if len(sealed) > maxSealed {
+		plain := encode(c.now().Add(lifeFar), mine)
+		if len(plain) > maxPlain || !c.keepNear(id, began[i], plain) || c.far == nil || c.now().UnixMicro() < c.until.Load() {
 			continue
 		}
-		if c.far == nil || c.now().UnixMicro() < c.until.Load() {
-			c.near.Set(key, sealed)
-			continue
-		}
-		quick, cancel := context.WithTimeout(ctx, patience)
-		if err := c.both.Set(&cache.Item{Ctx: quick, Key: key, Value: sealed, TTL: lifeFar}); err != nil {
-			c.failed(ctx, err)
-		}
-		cancel()
+		c.putFar(ctx, id, began[i], plain)
 	}
 }
 
-// drop forgets what is known of ids, here and in Redis.
-func (c *Cache) drop(ctx context.Context, ids []discovery.BlindID) {
-	if len(ids) == 0 {
-		return
+// keepNear is putNear unless id has been dropped since.
+func (c *Cache) keepNear(id discovery.BlindID, began int64, plain []byte) bool {
+	c.putting.RLock()
+	defer c.putting.RUnlock()
+	if c.at(id) != began {
+		return false
 	}
-	keys := make([]string, len(ids))
-	for i, id := range ids {
-		keys[i] = name(id)
-	}
-	c.putting.Lock()
-	c.drops++ // from here on, nobody puts back what was read before
-	c.putting.Unlock()
-	c.dropNear(keys)
-	if c.far == nil {
-		return
-	}
-	defer c.dropNear(keys) // a lookup may have taken the old answer from Redis meanwhile
-	// Worth more patience than a lookup: what stays lives on for a minute.
-	quick, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*patience)
+	c.putNear(id, plain)
+	return true
+}
+
+// putFar takes no lock, since Redis may take its time. A drop that came in
+// between is made up for; one that comes later finds what was put.
+func (c *Cache) putFar(ctx context.Context, id discovery.BlindID, began int64, plain []byte) {
+	key := name(id)
+	quick, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	_, err := c.far.Pipelined(quick, func(p redis.Pipeliner) error {
-		for _, key := range keys { // one by one: a cluster keeps them apart
-			p.Del(quick, key)
-		}
-		return nil
-	})
+	err := c.far.Set(&cache.Item{Ctx: quick, Key: key, Value: c.seal.Seal(plain, []byte(key)), TTL: lifeFar})
 	if err != nil {
-		c.failed(ctx, err)
-		c.log.Warn("Redis did not forget some answers; they end by themselves", "answers", len(keys), "at_most", lifeFar)
+		c.failed(ctx, err) // and yet it may have been put
 	}
-}
-
-func (c *Cache) dropNear(keys []string) {
-	for _, key := range keys {
-		c.near.Del(key)
+	if c.mark(id)[0] != began {
+		c.owe(debt{due: c.now(), ids: []discovery.BlindID{id}, times: 1})
 	}
 }
 
 // encode is: expiry (Unix seconds, 8 bytes), then for each entry its ways to
-// sign in (1 byte), the length of its portal's ID (1 byte) and the ID; sealed.
-func (c *Cache) encode(key string, expires time.Time, entries []discovery.Entry) []byte {
+// sign in (1 byte), the length of its portal's ID (1 byte) and the ID.
+func encode(expires time.Time, entries []discovery.Entry) []byte {
 	plain := binary.BigEndian.AppendUint64(nil, uint64(expires.Unix()))
 	for _, e := range entries {
 		var mask byte
@@ -310,22 +353,27 @@ func (c *Cache) encode(key string, expires time.Time, entries []discovery.Entry)
 		plain = append(plain, mask, byte(len(e.Portal)))
 		plain = append(plain, e.Portal...)
 	}
-	return c.seal.Seal(nil, nil, plain, []byte(key))
+	return plain
 }
 
 var errSealed = errors.New("not an answer of ours, or no longer one")
 
-func (c *Cache) open(key string, id discovery.BlindID, sealed []byte) ([]discovery.Entry, error) {
+// open returns the answer that was sealed under that key and has not expired.
+func (c *Cache) open(key string, sealed []byte) ([]byte, error) {
 	if len(sealed) > maxSealed {
 		return nil, errSealed
 	}
-	plain, err := c.seal.Open(nil, nil, sealed, []byte(key))
+	plain, err := c.seal.Open(sealed, []byte(key))
 	if err != nil || len(plain) < 8 {
 		return nil, errSealed
 	}
 	if c.now().Unix() >= int64(binary.BigEndian.Uint64(plain)) {
 		return nil, errSealed
 	}
+	return plain, nil
+}
+
+func (c *Cache) decode(id discovery.BlindID, plain []byte) ([]discovery.Entry, error) {
 	var entries []discovery.Entry
 	for rest := plain[8:]; len(rest) > 0; {
 		if len(rest) < 2 || len(rest) < 2+int(rest[1]) || int(rest[0]) >= len(c.ways) {

@@ -33,7 +33,7 @@ type node struct {
 func newNode(t *testing.T, rdb redis.UniversalClient) *node {
 	t.Helper()
 	n := &node{t: t, now: time.Unix(1_800_000_000, 0), known: map[discovery.BlindID][]discovery.Entry{}}
-	c, err := NewCache(CacheOptions{Key: bytes.Repeat([]byte{1}, 32), Redis: rdb, Now: func() time.Time { return n.now }})
+	c, err := NewCache(CacheOptions{Secrets: [][]byte{bytes.Repeat([]byte{1}, 32)}, Redis: rdb, Now: func() time.Time { return n.now }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,13 +41,13 @@ func newNode(t *testing.T, rdb redis.UniversalClient) *node {
 	return n
 }
 
-func (n *node) query(_ context.Context, ids []discovery.BlindID) ([]discovery.Entry, error) {
+func (n *node) query(_ context.Context, ids []discovery.BlindID) ([]discovery.Entry, bool, error) {
 	n.asked.Add(1)
 	var all []discovery.Entry
 	for _, id := range ids {
 		all = append(all, n.known[id]...)
 	}
-	return all, n.err
+	return all, true, n.err
 }
 
 // look asks for id and says how many questions that cost the directory.
@@ -71,7 +71,13 @@ func (n *node) wantCost(id discovery.BlindID, found int, cost int64) {
 
 func newRedis(t *testing.T) *redis.Client {
 	t.Helper()
-	rdb := redis.NewClient(&redis.Options{Addr: servertest.Redis(t), MaxRetries: -1})
+	return dial(t, servertest.Redis(t))
+}
+
+// dial makes a client like the one of a front door.
+func dial(t *testing.T, addr string) *redis.Client {
+	t.Helper()
+	rdb := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true})
 	t.Cleanup(func() { _ = rdb.Close() })
 	return rdb
 }
@@ -108,7 +114,7 @@ func TestDIS32NegativeAnswersAreShort(t *testing.T) {
 
 	n.wantCost(bob, 0, 1)
 	n.known[bob] = entryOf(bob, "acme")
-	n.drop(t.Context(), []discovery.BlindID{bob})
+	n.drop(t.Context(), change{ids: []discovery.BlindID{bob}})
 	n.wantCost(bob, 1, 1)
 }
 
@@ -144,11 +150,11 @@ func TestErrorsAreNotRemembered(t *testing.T) {
 // old answer after it.
 func TestDropDuringAQuestion(t *testing.T) {
 	n := newNode(t, nil)
-	slow := func(ctx context.Context, ids []discovery.BlindID) ([]discovery.Entry, error) {
-		old, err := n.query(ctx, ids)
+	slow := func(ctx context.Context, ids []discovery.BlindID) ([]discovery.Entry, bool, error) {
+		old, keep, err := n.query(ctx, ids)
 		n.known[ada] = entryOf(ada, "acme")
-		n.drop(ctx, []discovery.BlindID{ada})
-		return old, err
+		n.drop(ctx, change{ids: []discovery.BlindID{ada}})
+		return old, keep, err
 	}
 	if entries, err := n.entries(t.Context(), []discovery.BlindID{ada}, slow); err != nil || len(entries) != 0 {
 		t.Fatalf("%v, %v", entries, err)
@@ -161,7 +167,7 @@ func TestQuestionsAreShared(t *testing.T) {
 		n := newNode(t, nil)
 		n.known[ada] = entryOf(ada, "acme")
 		answer := make(chan struct{})
-		slow := func(ctx context.Context, ids []discovery.BlindID) ([]discovery.Entry, error) {
+		slow := func(ctx context.Context, ids []discovery.BlindID) ([]discovery.Entry, bool, error) {
 			<-answer
 			return n.query(ctx, ids)
 		}
@@ -195,7 +201,7 @@ func TestNodesShareARedis(t *testing.T) {
 	one.known[ada], two.known[ada] = entryOf(ada, "acme"), entryOf(ada, "acme")
 	one.wantCost(ada, 1, 1)
 	two.wantCost(ada, 1, 0)
-	one.drop(t.Context(), []discovery.BlindID{ada})
+	one.drop(t.Context(), change{ids: []discovery.BlindID{ada}})
 	one.known[ada] = nil
 	one.wantCost(ada, 0, 1)
 
@@ -239,7 +245,7 @@ func TestDIS30TamperedValues(t *testing.T) {
 			t.Errorf("%s: %v after %d questions", what, entries, asked)
 		}
 	}
-	other, err := NewCache(CacheOptions{Key: bytes.Repeat([]byte{2}, 32), Redis: rdb, Now: func() time.Time { return n.now }})
+	other, err := NewCache(CacheOptions{Secrets: [][]byte{bytes.Repeat([]byte{2}, 32)}, Redis: rdb, Now: func() time.Time { return n.now }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,14 +254,51 @@ func TestDIS30TamperedValues(t *testing.T) {
 	}
 }
 
-func TestCON05DeadRedisIsAMiss(t *testing.T) {
-	rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1})
-	t.Cleanup(func() { _ = rdb.Close() })
+// Whoever may write to Redis cannot fill a front door's memory: of a value that
+// is too long, no more is read than tells so.
+func TestCON09LongValuesAreNotRead(t *testing.T) {
+	rdb := newRedis(t)
+	const long, lookups = 64 << 20, 20
+	if err := rdb.Set(t.Context(), name(ada), strings.Repeat("\x00", long), time.Minute).Err(); err != nil {
+		t.Fatal(err)
+	}
 	n := newNode(t, rdb)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range lookups {
+		if _, ok := n.get(t.Context(), ada); ok {
+			t.Fatal("nonsense is an answer")
+		}
+		if n.Cache.until.Load() != 0 {
+			t.Error("Redis is taken to be silent")
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; took > long {
+		t.Errorf("%d lookups took %d MiB", lookups, took>>20)
+	}
+}
+
+// A value that Redis has and that is empty is no answer, and no failure.
+func TestEmptyValueIsAMiss(t *testing.T) {
+	rdb := newRedis(t)
+	n := newNode(t, rdb)
+	n.known[ada] = entryOf(ada, "acme")
+	if err := rdb.Set(t.Context(), name(ada), "", time.Minute).Err(); err != nil {
+		t.Fatal(err)
+	}
+	n.wantCost(ada, 1, 1)
+	if n.Cache.until.Load() != 0 {
+		t.Error("Redis is taken to be silent")
+	}
+}
+
+func TestCON05DeadRedisIsAMiss(t *testing.T) {
+	n := newNode(t, dial(t, "127.0.0.1:1"))
 	n.known[ada] = entryOf(ada, "acme")
 	n.wantCost(ada, 1, 1)
 	n.wantCost(ada, 1, 0) // this process remembers by itself
-	n.drop(t.Context(), []discovery.BlindID{ada})
+	n.drop(t.Context(), change{ids: []discovery.BlindID{ada}})
 	n.wantCost(ada, 1, 1)
 }
 
@@ -267,13 +310,12 @@ func TestSilentRedisHoldsUpNoLookup(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
-	rdb := redis.NewClient(&redis.Options{Addr: l.Addr().String(), MaxRetries: -1, ContextTimeoutEnabled: true})
-	t.Cleanup(func() { _ = rdb.Close() })
-	n := newNode(t, rdb)
-	n.look(ada) // and from here on lookups leave Redis alone for a while
+	n := newNode(t, dial(t, l.Addr().String()))
+	n.look(ada)
+	n.now = n.now.Add(2 * sulk) // and Redis is no longer known to be silent
 
 	dropped := make(chan struct{})
-	go func() { defer close(dropped); n.drop(context.Background(), []discovery.BlindID{ada}) }()
+	go func() { defer close(dropped); n.drop(context.Background(), change{ids: []discovery.BlindID{ada}}) }()
 	for asked := int64(0); asked == 0; runtime.Gosched() {
 		_, asked = n.look(ada) // until the drop has begun
 	}
@@ -287,18 +329,18 @@ func TestSilentRedisHoldsUpNoLookup(t *testing.T) {
 }
 
 func TestNewCacheRefuses(t *testing.T) {
-	if _, err := NewCache(CacheOptions{Key: []byte("short")}); err == nil || strings.Contains(err.Error(), "short,") {
+	if _, err := NewCache(CacheOptions{Secrets: [][]byte{[]byte("short")}}); err == nil || strings.Contains(err.Error(), "short,") {
 		t.Errorf("a short key: %v", err)
 	}
 }
 
 func BenchmarkHit(b *testing.B) {
-	c, err := NewCache(CacheOptions{Key: bytes.Repeat([]byte{1}, 32)})
+	c, err := NewCache(CacheOptions{Secrets: [][]byte{bytes.Repeat([]byte{1}, 32)}})
 	if err != nil {
 		b.Fatal(err)
 	}
-	query := func(context.Context, []discovery.BlindID) ([]discovery.Entry, error) {
-		return entryOf(ada, "acme"), nil
+	query := func(context.Context, []discovery.BlindID) ([]discovery.Entry, bool, error) {
+		return entryOf(ada, "acme"), true, nil
 	}
 	for _, ids := range [][]discovery.BlindID{{ada}, {ada, bob}} {
 		b.Run(fmt.Sprint(len(ids)), func(b *testing.B) {

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"crypto/hmac"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -24,8 +23,10 @@ func (s *Store) Apply(ctx context.Context, record regions.Record, b discovery.Ba
 		err = errors.Join(err, s.forgetOf(ctx, err))
 		return discovery.Receipt{}, fmt.Errorf("apply the claims of region %q: %w", record.Region, err)
 	}
-	if s.cache != nil {
-		s.cache.drop(ctx, a.touched)
+	ch := change{region: record.Region, position: a.position, rerouted: a.rerouted, ids: a.touched}
+	s.raise(ch) // first: whoever asks a replica from here on knows how new it must be
+	if s.cache != nil && (a.changed || len(a.touched) > 0) {
+		s.cache.drop(ctx, ch)
 	}
 	if a.rerouted {
 		if err := s.Refresh(ctx); err != nil {
@@ -53,8 +54,11 @@ type application struct {
 	record regions.Record
 	owners map[string]owner // of the portals this batch speaks of
 
+	waiting  []waiting           // entries to be written
 	touched  []discovery.BlindID // the cache must forget these
 	rerouted bool                // a portal or route has changed
+	position int64               // of the region, after this batch
+	changed  bool                // by this batch
 	applied  int
 	skipped  int
 	refused  []refusal
@@ -74,6 +78,9 @@ type refusal struct {
 }
 
 func (s *Store) apply(ctx context.Context, a *application, b discovery.Batch) (last int64, err error) {
+	if err := s.contact.usable(); err != nil {
+		return 0, err
+	}
 	a.tx, err = s.db.BeginTx(ctx, nil)
 	if err != nil {
 		return 0, err
@@ -82,20 +89,24 @@ func (s *Store) apply(ctx context.Context, a *application, b discovery.Batch) (l
 
 	// The region's own row is the lock that puts its batches in order.
 	region, now := a.record.Region, s.now().UnixMicro()
-	if _, err := a.tx.ExecContext(ctx, `INSERT INTO progress (region, last, applied, whole) VALUES ($1, 0, $2, $3) ON CONFLICT DO NOTHING`, region, now, true); err != nil {
+	if _, err := a.tx.ExecContext(ctx, `INSERT INTO progress (region, last, applied, whole, changed) VALUES ($1, 0, $2, $3, 0) ON CONFLICT DO NOTHING`, region, now, true); err != nil {
 		return 0, err
 	}
 	var whole bool
-	if err := a.tx.QueryRowContext(ctx, `UPDATE progress SET applied = $2 WHERE region = $1 RETURNING last, whole`, region, now).Scan(&last, &whole); err != nil {
+	if err := a.tx.QueryRowContext(ctx, `UPDATE progress SET applied = $2 WHERE region = $1 RETURNING last, whole, changed`, region, now).Scan(&last, &whole, &a.position); err != nil {
 		return 0, err
 	}
 	if b.After > last {
 		a.skipped = len(b.Claims)
 		return last, nil
 	}
+	before := last
 	for _, c := range b.Claims {
 		if c.Seq <= last {
 			a.skipped++
+			if c.Entry != nil { // whoever applied it may have ended before telling anybody what to drop
+				a.touched = append(a.touched, c.Entry.Blind)
+			}
 			continue
 		}
 		a.applied++ // refuse takes it back
@@ -104,12 +115,18 @@ func (s *Store) apply(ctx context.Context, a *application, b discovery.Batch) (l
 		}
 		last = c.Seq
 	}
+	if err := a.flush(ctx); err != nil {
+		return 0, fmt.Errorf("claims up to %d: %w", last, err)
+	}
 	if !whole && len(b.Claims) == 0 && b.After == last && last > 0 {
 		// It agrees with us and has nothing left to say.
 		whole, a.rerouted = true, true
 	}
-	if _, err := a.tx.ExecContext(ctx, `UPDATE progress SET last = $2, whole = $3 WHERE region = $1`, region, last, whole); err != nil {
-		return 0, err
+	if a.changed = last > before || a.rerouted; a.changed {
+		if err := a.tx.QueryRowContext(ctx, `UPDATE progress SET last = $2, whole = $3, changed = changed + 1 WHERE region = $1 RETURNING changed`,
+			region, last, whole).Scan(&a.position); err != nil {
+			return 0, err
+		}
 	}
 	if a.rerouted {
 		if _, err := a.tx.ExecContext(ctx, `UPDATE changes SET n = n + 1 WHERE id = 1`); err != nil {
@@ -140,6 +157,11 @@ func (a *application) claim(ctx context.Context, c discovery.Claim) error {
 	if kinds != 1 {
 		a.refuse(c.Seq, "", discovery.CodeShape, errShape)
 		return nil
+	}
+	if c.Entry == nil {
+		if err := a.flush(ctx); err != nil {
+			return err
+		}
 	}
 	switch {
 	case c.Portal != nil:
@@ -210,13 +232,13 @@ func (a *application) portal(ctx context.Context, seq int64, gone bool, p discov
 	}
 	// Two regions may be here at once, neither of which has seen the other: what
 	// was true when we looked is asked again by the statement that writes.
-	row := portalRow{p.ID, p.Region, p.Name, p.URL, string(p.Disclosure), false, seq}
+	row := portalRow{p.ID, p.Region, p.Name, p.URL, string(p.Disclosure), discovery.StandbyText(p.Standbys), false, seq}
 	res, err := a.tx.ExecContext(ctx, `
-		INSERT INTO portals (id, region, name, url, disclosure, gone, seq, tag) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+		INSERT INTO portals (id, region, name, url, disclosure, standbys, gone, seq, tag) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 		ON CONFLICT (id) DO UPDATE SET region = excluded.region, name = excluded.name, url = excluded.url,
-			disclosure = excluded.disclosure, gone = excluded.gone, seq = excluded.seq, tag = excluded.tag
+			disclosure = excluded.disclosure, standbys = excluded.standbys, gone = excluded.gone, seq = excluded.seq, tag = excluded.tag
 		WHERE portals.region = excluded.region OR portals.gone`,
-		row.id, row.region, row.name, row.url, row.disclosure, row.gone, row.seq, a.tags.portal(row))
+		row.id, row.region, row.name, row.url, row.disclosure, row.standbys, row.gone, row.seq, a.tags.tag(row))
 	if err != nil {
 		return err
 	}
@@ -227,6 +249,7 @@ func (a *application) portal(ctx context.Context, seq int64, gone bool, p discov
 		return nil
 	}
 	a.rerouted = true
+	a.checkStandbys(seq, p)
 	a.owners[p.ID] = owner{known: true, region: a.record.Region}
 	if !own.known || own.gone {
 		// Entries that were claimed ahead of their portal count from now on.
@@ -266,7 +289,7 @@ func (a *application) close(ctx context.Context, where string, args []any, seq *
 			p.seq = *seq
 		}
 		if _, err := a.tx.ExecContext(ctx, `UPDATE portals SET gone = $3, seq = $4, tag = $5 WHERE id = $1 AND region = $2`,
-			p.id, p.region, p.gone, p.seq, a.tags.portal(p)); err != nil {
+			p.id, p.region, p.gone, p.seq, a.tags.tag(p)); err != nil {
 			return err
 		}
 		a.rerouted = true
@@ -277,7 +300,7 @@ func (a *application) close(ctx context.Context, where string, args []any, seq *
 
 // readPortals reads rows as they were claimed; one that was not is an error.
 func (a *application) readPortals(ctx context.Context, where string, args ...any) ([]portalRow, error) {
-	rows, err := a.tx.QueryContext(ctx, `SELECT id, region, name, url, disclosure, gone, seq, tag FROM portals WHERE `+where, args...)
+	rows, err := a.tx.QueryContext(ctx, `SELECT id, region, name, url, disclosure, standbys, gone, seq, tag FROM portals WHERE `+where, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -286,10 +309,10 @@ func (a *application) readPortals(ctx context.Context, where string, args ...any
 	for rows.Next() {
 		var p portalRow
 		var tag []byte
-		if err := rows.Scan(&p.id, &p.region, &p.name, &p.url, &p.disclosure, &p.gone, &p.seq, &tag); err != nil {
+		if err := rows.Scan(&p.id, &p.region, &p.name, &p.url, &p.disclosure, &p.standbys, &p.gone, &p.seq, &tag); err != nil {
 			return nil, err
 		}
-		if !hmac.Equal(tag, a.tags.portal(p)) {
+		if !a.tags.made(p, tag) {
 			return nil, p.forged(tag)
 		}
 		all = append(all, p)
@@ -321,39 +344,7 @@ func (a *application) route(ctx context.Context, seq int64, gone bool, r discove
 		INSERT INTO routes (domain, portal, region, connection, sign_in, seq, tag) VALUES ($1, $2, $3, $4, $5, $6, $7)
 		ON CONFLICT (domain, portal, region) DO UPDATE SET connection = excluded.connection, sign_in = excluded.sign_in,
 			seq = excluded.seq, tag = excluded.tag`,
-		row.domain, row.portal, row.region, row.connection, row.signIn, row.seq, a.tags.route(row))
-	return err
-}
-
-func (a *application) entry(ctx context.Context, seq int64, gone bool, e discovery.Entry) error {
-	if gone {
-		a.touched = append(a.touched, e.Blind)
-		_, err := a.tx.ExecContext(ctx, `DELETE FROM entries WHERE blind = $1 AND portal = $2 AND region = $3`, e.Blind[:], e.Portal, a.record.Region)
-		return err
-	}
-	if err := e.Check(); err != nil {
-		a.refuse(seq, named(e.Portal), discovery.CodeEntry, err)
-		return nil
-	}
-	if mine, err := a.mine(ctx, e.Portal); err != nil || !mine {
-		a.refuseForeign(seq, e.Portal, err)
-		return err
-	}
-	var others int
-	if err := a.tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM entries WHERE blind = $1 AND region = $2 AND portal <> $3`,
-		e.Blind[:], a.record.Region, e.Portal).Scan(&others); err != nil {
-		return err
-	}
-	if others >= discovery.MaxPortals {
-		a.refuse(seq, e.Portal, discovery.CodeManyPortals, errMany)
-		return nil
-	}
-	a.touched = append(a.touched, e.Blind)
-	row := entryRow{e.Blind[:], e.Portal, a.record.Region, joinWays(e.SignIn), seq}
-	_, err := a.tx.ExecContext(ctx, `
-		INSERT INTO entries (blind, portal, region, sign_in, seq, tag) VALUES ($1, $2, $3, $4, $5, $6)
-		ON CONFLICT (blind, portal, region) DO UPDATE SET sign_in = excluded.sign_in, seq = excluded.seq, tag = excluded.tag`,
-		row.blind, row.portal, row.region, row.signIn, row.seq, a.tags.entry(row))
+		row.domain, row.portal, row.region, row.connection, row.signIn, row.seq, a.tags.tag(row))
 	return err
 }
 

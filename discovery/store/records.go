@@ -12,6 +12,9 @@ import (
 // so that after a restart an older one is still a roll-back. Of each region the
 // one with the highest version is kept.
 func (s *Store) SaveRecords(ctx context.Context, signed []string) error {
+	if err := s.contact.usable(); err != nil {
+		return fmt.Errorf("save region records: %w", err)
+	}
 	for _, text := range signed {
 		region, version, err := describe(text)
 		if err != nil {
@@ -31,6 +34,9 @@ func (s *Store) SaveRecords(ctx context.Context, signed []string) error {
 // LoadRecords returns what SaveRecords kept, for regions.Catalogue.Apply, which
 // verifies each one afresh.
 func (s *Store) LoadRecords(ctx context.Context) ([]string, error) {
+	if err := s.contact.usable(); err != nil {
+		return nil, fmt.Errorf("load region records: %w", err)
+	}
 	rows, err := s.db.QueryContext(ctx, `SELECT signed FROM records ORDER BY region`)
 	if err != nil {
 		s.metrics.failures.WithLabelValues("records").Inc()

@@ -26,7 +26,7 @@ import (
 var cacheKey = bytes.Repeat([]byte{7}, 32)
 
 func tagKey(n byte) store.TagKey {
-	key, err := store.NewTagKey(bytes.Repeat([]byte{n}, 32))
+	key, err := store.NewTagKey([][]byte{bytes.Repeat([]byte{n}, 32)})
 	if err != nil {
 		panic(err) // 32 bytes are enough
 	}
@@ -35,7 +35,7 @@ func tagKey(n byte) store.TagKey {
 
 func newCache(t *testing.T, client redis.UniversalClient) *store.Cache {
 	t.Helper()
-	c, err := store.NewCache(store.CacheOptions{Key: cacheKey, Redis: client})
+	c, err := store.NewCache(store.CacheOptions{Secrets: [][]byte{cacheKey}, Redis: client})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
@@ -10,27 +9,51 @@ import (
 	"fmt"
 	"hash"
 	"time"
+
+	"github.com/domicile-sso/domicile/discovery"
 )
 
 // A TagKey makes and checks the tags of rows: a front door believes a row of the
 // database for its tag alone, which was made when a region's signed claim came in.
 // All front doors on one database share it, and the database never holds it.
-type TagKey struct{ key [sha256.Size]byte }
+//
+// It makes tags with its first key, and accepts those of all.
+type TagKey struct{ keys [][sha256.Size]byte }
 
-// NewTagKey derives a TagKey from a secret of the front door.
-func NewTagKey(secret []byte) (TagKey, error) {
-	if len(secret) < 32 {
-		return TagKey{}, fmt.Errorf("tag key: want a secret of 32 bytes or more, have %d", len(secret))
-	}
-	key, err := hkdf.Key(sha256.New, secret, nil, "domicile directory rows", sha256.Size)
+// NewTagKey derives a TagKey from the secrets of the front door.
+func NewTagKey(secrets discovery.Secrets) (TagKey, error) {
+	keys, err := secrets.Keys("domicile directory rows")
 	if err != nil {
 		return TagKey{}, fmt.Errorf("tag key: %w", err)
 	}
-	return TagKey{[sha256.Size]byte(key)}, nil
+	return TagKey{keys}, nil
 }
 
 func (TagKey) String() string   { return "<secret>" }
 func (TagKey) GoString() string { return "<secret>" }
+
+// tag is the tag that r gets now.
+func (k TagKey) tag(r row) []byte { return tagUnder(k.keys[0], r) }
+
+// made reports whether a claim has made this tag of r. The second key is tried
+// only where the first did not make it.
+func (k TagKey) made(r row, tag []byte) bool { return k.which(r, tag) >= 0 }
+
+// which is the place in the list of the key that made the tag, or -1.
+func (k TagKey) which(r row, tag []byte) int {
+	for i, key := range k.keys {
+		if hmac.Equal(tag, tagUnder(key, r)) {
+			return i
+		}
+	}
+	return -1
+}
+
+func tagUnder(key [sha256.Size]byte, r row) []byte {
+	t := tagging{hmac.New(sha256.New, key[:])}
+	r.write(t)
+	return t.sum()
+}
 
 // tagSize is 128 bits of HMAC-SHA-256.
 const tagSize = 16
@@ -38,12 +61,6 @@ const tagSize = 16
 // A tagging is the tag of one row in the making: the table's name and every
 // column, each with its length in front.
 type tagging struct{ mac hash.Hash }
-
-func (k TagKey) begin(table string) tagging {
-	t := tagging{hmac.New(sha256.New, k.key[:])}
-	t.text(table)
-	return t
-}
 
 func (t tagging) bytes(b []byte) {
 	var length [8]byte
@@ -64,10 +81,14 @@ func (t tagging) sum() []byte { return t.mac.Sum(nil)[:tagSize] }
 
 // The rows of the tables, with every column but the tag.
 type (
+	row interface {
+		write(tagging)
+		forged(tag []byte) *forgery
+	}
 	portalRow struct {
-		id, region, name, url, disclosure string
-		gone                              bool
-		seq                               int64
+		id, region, name, url, disclosure, standbys string
+		gone                                        bool
+		seq                                         int64
 	}
 	routeRow struct {
 		domain, portal, region, connection, signIn string
@@ -80,9 +101,9 @@ type (
 	}
 )
 
-func (k TagKey) portal(r portalRow) []byte {
-	t := k.begin("portals")
-	for _, s := range []string{r.id, r.region, r.name, r.url, r.disclosure} {
+func (r portalRow) write(t tagging) {
+	t.text("portals")
+	for _, s := range []string{r.id, r.region, r.name, r.url, r.disclosure, r.standbys} {
 		t.text(s)
 	}
 	gone := int64(0)
@@ -91,26 +112,23 @@ func (k TagKey) portal(r portalRow) []byte {
 	}
 	t.number(gone)
 	t.number(r.seq)
-	return t.sum()
 }
 
-func (k TagKey) route(r routeRow) []byte {
-	t := k.begin("routes")
+func (r routeRow) write(t tagging) {
+	t.text("routes")
 	for _, s := range []string{r.domain, r.portal, r.region, r.connection, r.signIn} {
 		t.text(s)
 	}
 	t.number(r.seq)
-	return t.sum()
 }
 
-func (k TagKey) entry(r entryRow) []byte {
-	t := k.begin("entries")
+func (r entryRow) write(t tagging) {
+	t.text("entries")
 	t.bytes(r.blind)
 	for _, s := range []string{r.portal, r.region, r.signIn} {
 		t.text(s)
 	}
 	t.number(r.seq)
-	return t.sum()
 }
 
 // A forgery is a row whose tag is not ours: somebody else wrote to the database,
@@ -177,7 +195,7 @@ func (s *Store) drop(ctx context.Context, rows []*forgery) (map[string]int, erro
 		return nil, err
 	}
 	defer func() { _ = tx.Rollback() }() // nothing to undo after Commit
-	if _, err := tx.ExecContext(ctx, `UPDATE progress SET last = 0, whole = $1 WHERE whole AND last > 0`, false); err != nil {
+	if _, err := tx.ExecContext(ctx, `UPDATE progress SET last = 0, whole = $1, changed = changed + 1 WHERE whole AND last > 0`, false); err != nil {
 		return nil, err
 	}
 	dropped := map[string]int{}
@@ -201,22 +219,4 @@ func (s *Store) drop(ctx context.Context, rows []*forgery) (map[string]int, erro
 		return nil, err
 	}
 	return dropped, tx.Commit()
-}
-
-// incomplete are the regions of which something is missing since rows were dropped.
-func (s *Store) incomplete(ctx context.Context) ([]string, error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT region FROM progress WHERE NOT whole`)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var regions []string
-	for rows.Next() {
-		var region string
-		if err := rows.Scan(&region); err != nil {
-			return nil, err
-		}
-		regions = append(regions, region)
-	}
-	return regions, rows.Err()
 }

@@ -72,6 +72,7 @@ func TestLaw2RowsWithoutATag(t *testing.T) {
 		"portal: older":          {"portals", `UPDATE portals SET seq = 0 WHERE id = 'acme'`},
 		"portal: gone":           {"portals", `UPDATE portals SET gone = TRUE WHERE id = 'acme'`},
 		"portal: disclosed":      {"portals", `UPDATE portals SET disclosure = 'proven' WHERE id = 'acme'`},
+		"portal: a standby":      {"portals", `UPDATE portals SET standbys = 'eu-west=https://evil.eu-west.example.com' WHERE id = 'acme'`},
 		"portal: made up": {"portals", `INSERT INTO portals (id, region, name, url, disclosure, gone, seq, tag)
 			SELECT 'fake', region, name, 'https://fake.eu.example.com', disclosure, gone, seq, tag FROM portals WHERE id = 'acme'`},
 		"route: another portal":      {"routes", `UPDATE routes SET portal = 'other', region = 'us-east' WHERE domain = 'acme.example'`},

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/domicile-sso/domicile/discovery"
@@ -16,11 +18,8 @@ import (
 
 const maxQuestion = 4 << 10
 
-// answer is what POST /v1/discover returns.
-type answer struct {
-	Portals []told `json:"portals"`
-}
-
+// told is what POST /v1/discover returns of a portal. Last comes "continue", the
+// portal's sign-in page with a ticket: see [Site.tell].
 type told struct {
 	ID           string             `json:"id"`
 	Name         string             `json:"name"`
@@ -28,11 +27,12 @@ type told struct {
 	Region       string             `json:"region"`
 	URL          string             `json:"url"`
 	SignIn       []discovery.SignIn `json:"sign_in"`
-	Continue     string             `json:"continue"` // the portal's sign-in page, with a ticket
+	Status       string             `json:"status,omitempty"` // see status
 }
 
-// discover is the front page for programs. A partial answer is none: a program
-// cannot be told that there may be more.
+// discover is the front page for programs: {"portals": […]}. While not everything
+// is known there may be more portals than those, and "partial" says so; of an
+// address that then leads nowhere nothing is said but that it is not known now.
 func (s *Site) discover(w http.ResponseWriter, r *http.Request) error {
 	if err := s.allow(r, "json"); err != nil {
 		return err
@@ -45,22 +45,51 @@ func (s *Site) discover(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return s.invalid("json", err)
 	}
-	found, err := s.resolve(r, "json", a)
-	if err != nil {
-		return err
+	found, failed := s.resolve(r, "json", a)
+	if failed != nil && len(found) == 0 {
+		return failed
 	}
-	out := answer{Portals: make([]told, len(found))}
+	page := answers.Get().(*[]byte)
+	defer answers.Put(page)
+	body := append((*page)[:0], `{"portals":[`...)
 	for i, d := range found {
-		to, err := s.signIn(d, a)
-		if err != nil {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		if body, err = s.tell(r.Context(), body, d, a); err != nil {
 			return err
 		}
-		out.Portals[i] = told{
-			ID: d.Portal.ID, Name: d.Portal.Name, Jurisdiction: d.Jurisdiction(), Region: d.Region.Region,
-			URL: d.Portal.URL, SignIn: d.SignIn, Continue: to,
-		}
 	}
-	return writeJSON(w, r, "application/json", out)
+	body = append(body, ']')
+	if failed != nil {
+		body = append(body, `,"partial":true`...)
+	}
+	*page = append(body, "}\n"...)
+	writeBody(w, r, "application/json", *page)
+	return nil
+}
+
+// answers are pages to write on: a ticket makes them two kilobytes long, the
+// largest thing that a lookup would otherwise leave to the garbage collector.
+var answers = sync.Pool{New: func() any { page := make([]byte, 0, 4<<10); return &page }}
+
+// tell appends one portal. Its sign-in page is a URL and a ticket, neither of
+// which holds a character that JSON escapes; it is by far the longest member, and
+// an encoder would copy it three times.
+func (s *Site) tell(ctx context.Context, body []byte, d discovery.Destination, a discovery.Address) ([]byte, error) {
+	text, err := json.Marshal(told{
+		ID: d.Portal.ID, Name: d.Portal.Name, Jurisdiction: d.Jurisdiction(), Region: d.Region.Region,
+		URL: d.Portal.URL, SignIn: d.SignIn, Status: status(d),
+	})
+	if err != nil {
+		return body, err
+	}
+	body = append(body, text[:len(text)-1]...)
+	body = append(body, `,"continue":"`...)
+	if body, err = s.appendSignIn(ctx, body, d, a); err != nil {
+		return body, err
+	}
+	return append(body, `"}`...), nil
 }
 
 func writeJSON(w http.ResponseWriter, r *http.Request, kind string, v any) error {
@@ -68,15 +97,21 @@ func writeJSON(w http.ResponseWriter, r *http.Request, kind string, v any) error
 	if err := json.NewEncoder(&body).Encode(v); err != nil {
 		return err
 	}
+	writeBody(w, r, kind, body.Bytes())
+	return nil
+}
+
+func writeBody(w http.ResponseWriter, r *http.Request, kind string, body []byte) {
 	h := w.Header()
 	h.Set("Content-Type", kind)
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Length", strconv.Itoa(body.Len()))
+	if h["Cache-Control"] == nil {
+		h.Set("Cache-Control", "no-store")
+	}
+	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(http.StatusOK)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(body.Bytes()) // a reader that has gone away is nobody's error
+		_, _ = w.Write(body) // a reader that has gone away is nobody's error
 	}
-	return nil
 }
 
 // question reads {"email": "…"} and nothing else. encoding/json would take the
@@ -89,6 +124,9 @@ func question(w http.ResponseWriter, r *http.Request) (string, error) {
 	body, err := readBody(w, r, "email", maxQuestion)
 	if err != nil {
 		return "", err
+	}
+	if email, ok := plainQuestion(body); ok {
+		return email, nil
 	}
 	if !utf8.Valid(body) {
 		return "", badJSON("email", "json_encoding", "JSON is UTF-8.")
@@ -130,6 +168,25 @@ func question(w http.ResponseWriter, r *http.Request) (string, error) {
 	return email, nil
 }
 
+// plainQuestion reads the question as nearly every program writes it: the one
+// member, without blanks, and a text in which JSON escapes nothing.
+func plainQuestion(body []byte) (email string, ok bool) {
+	rest, ok := bytes.CutPrefix(body, []byte(`{"email":"`))
+	if !ok {
+		return "", false
+	}
+	text, ok := bytes.CutSuffix(rest, []byte(`"}`))
+	if !ok {
+		return "", false
+	}
+	for _, c := range text {
+		if c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' {
+			return "", false
+		}
+	}
+	return string(text), true
+}
+
 func badJSON(field, code, say string) error {
 	return &discovery.Error{Kind: discovery.Invalid, Field: field, Code: code, Say: say}
 }
@@ -169,7 +226,15 @@ func readBody(w http.ResponseWriter, r *http.Request, field string, limit int64)
 	if r.ContentLength > limit {
 		return nil, tooLarge
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	from := http.MaxBytesReader(w, r.Body, limit)
+	if r.ContentLength > 0 && r.ContentLength <= maxForm { // so much may be believed
+		body := make([]byte, r.ContentLength)
+		if _, err := io.ReadFull(from, body); err != nil {
+			return nil, &discovery.Error{Kind: discovery.Invalid, Field: field, Code: "body_unread", Err: err}
+		}
+		return body, nil
+	}
+	body, err := io.ReadAll(from)
 	var over *http.MaxBytesError
 	switch {
 	case errors.As(err, &over):

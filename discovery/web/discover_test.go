@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -53,6 +54,47 @@ func TestDiscover(t *testing.T) {
 	res := d.do(discover(`{"email":"nobody@consult.example"}`))
 	if got := body(t, res); got != `{"portals":[]}`+"\n" {
 		t.Errorf("nothing to name: %s", got)
+	}
+}
+
+// TestStale: a directory that cannot be read any more is told from one without
+// the person, and the lookups are counted and logged, once.
+func TestStale(t *testing.T) {
+	d := newDoor(t)
+	d.populate()
+	d.status(d.do(ask("nobody@nowhere.example")), http.StatusOK)
+	check(t, d.db.Close())
+	for range 2 {
+		d.now = d.now.Add(6 * time.Second)
+		if d.store.Refresh(t.Context()) == nil {
+			t.Fatal("a closed database can be read")
+		}
+		res := d.status(d.do(ask("nobody@nowhere.example")), http.StatusServiceUnavailable)
+		if res.Header.Get("Retry-After") == "" {
+			t.Error("it is not said when to try again")
+		}
+		d.status(d.do(get("/.well-known/webfinger?resource=acct:nobody@nowhere.example")), http.StatusServiceUnavailable)
+		d.status(d.do(get("/.well-known/webfinger?resource=acct:ada@acme.example")), http.StatusOK)
+	}
+	if n := strings.Count(d.log.String(), "lookups are answered from"); n != 1 {
+		t.Errorf("logged %d times: %s", n, d.log)
+	}
+	want := map[string]float64{"page": 2, "webfinger": 4}
+	families, err := d.registry.Gather()
+	check(t, err)
+	for _, f := range families {
+		if f.GetName() != "domicile_discovery_stale_lookups_total" {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			if door := m.GetLabel()[0].GetValue(); m.GetCounter().GetValue() != want[door] {
+				t.Errorf("%s: counted %v, want %v", door, m.GetCounter().GetValue(), want[door])
+			}
+			delete(want, m.GetLabel()[0].GetValue())
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("not counted: %v", want)
 	}
 }
 

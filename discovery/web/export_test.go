@@ -6,5 +6,5 @@ import "github.com/domicile-sso/domicile/discovery/page"
 func (s *Site) Pages() *page.Set { return s.pages }
 
 func Structs() map[string]any {
-	return map[string]any{"front": frontPage{}, "chooser": chooserPage{}, "neutral": neutralPage{}, "confirm": confirmPage{}}
+	return map[string]any{"front": frontPage{}, "chooser": chooserPage{}, "neutral": neutralPage{}, "confirm": confirmPage{}, "down": downPage{}}
 }

@@ -38,6 +38,9 @@ type chooserPage struct {
 // ticket is made when the choice is, however long the page has lain open.
 type choice struct {
 	Name, Jurisdiction, Region, Host, Token string
+
+	StandsInFor string // name of the portal's own region while another serves it
+	Down        bool   // nobody serves it now
 }
 
 // neutralPage is the struct of pages/neutral.html: what everybody sees whose
@@ -82,7 +85,7 @@ func (s *Site) find(w http.ResponseWriter, r *http.Request) error {
 		page.AddressFormAction(w, s.host)
 		return s.pages.Render(w, r, http.StatusOK, "neutral", neutralPage{Email: email})
 	case err == nil && len(found) == 1:
-		return s.send(w, r, found[0], a)
+		return s.lead(w, r, found[0], a)
 	}
 	return s.showChooser(w, r, found, a, err != nil)
 }
@@ -110,10 +113,19 @@ func presentable(s string) string {
 	}, s)
 }
 
+// lead sends the browser to a portal that is served somewhere, and says so where
+// it is not.
+func (s *Site) lead(w http.ResponseWriter, r *http.Request, d discovery.Destination, a discovery.Address) error {
+	if d.Down {
+		return s.showDown(w, r, d, a)
+	}
+	return s.send(w, r, d, a)
+}
+
 // send leads the browser to a portal, with a ticket made out to it, and
 // remembers which portal it was.
 func (s *Site) send(w http.ResponseWriter, r *http.Request, d discovery.Destination, a discovery.Address) error {
-	to, err := s.signIn(d, a)
+	to, err := s.signIn(r.Context(), d, a)
 	if err != nil {
 		return err
 	}
@@ -132,6 +144,7 @@ func (s *Site) showChooser(w http.ResponseWriter, r *http.Request, found []disco
 		p.Portals = append(p.Portals, choice{
 			Name: d.Portal.Name, Jurisdiction: d.Jurisdiction(), Region: d.Region.Name,
 			Host: hostOf(d.Portal.URL), Token: s.sealChoice(d.Portal.ID, a),
+			StandsInFor: d.StandsInFor.Name, Down: d.Down,
 		})
 	}
 	page.AddressFormAction(w, s.host)
@@ -165,7 +178,13 @@ func (s *Site) openChoice(token string) (portal string, a discovery.Address, ok 
 
 // choose is the form behind each portal of the chooser. What may be told is
 // looked up again: the page may have lain open for a while.
-func (s *Site) choose(w http.ResponseWriter, r *http.Request) error {
+func (s *Site) choose(w http.ResponseWriter, r *http.Request) error { return s.chosen(w, r, s.lead) }
+
+// anyway is the form on the page that says that a portal does not answer: the
+// person goes there all the same.
+func (s *Site) anyway(w http.ResponseWriter, r *http.Request) error { return s.chosen(w, r, s.send) }
+
+func (s *Site) chosen(w http.ResponseWriter, r *http.Request, on func(http.ResponseWriter, *http.Request, discovery.Destination, discovery.Address) error) error {
 	if err := s.allow(r, "choice"); err != nil {
 		return err
 	}
@@ -182,7 +201,7 @@ func (s *Site) choose(w http.ResponseWriter, r *http.Request) error {
 	found, err := s.resolve(r, "choice", a)
 	for _, d := range found {
 		if d.Portal.ID == portal {
-			return s.send(w, r, d, a)
+			return on(w, r, d, a)
 		}
 	}
 	if err != nil {

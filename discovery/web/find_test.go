@@ -78,6 +78,7 @@ func TestSpoiltFieldsAreNamed(t *testing.T) {
 		status             int
 	}{
 		{"/choose", "choice", "nonsense", 400},
+		{"/choose/anyway", "choice", "nonsense", 400},
 		{"/choose", "choice", strings.Repeat("A", 20000), 413},
 		{"/remember", "proof", "nonsense", 403},
 		{"/remember", "proof", d.proof("eu", "nowhere"), 403},
@@ -230,7 +231,16 @@ func TestN04WithoutTheDatabase(t *testing.T) {
 	if res.Header.Get("Retry-After") == "" || d.page(res).Has("form") {
 		t.Error("an outage reads as an answer")
 	}
-	for _, a := range []string{"ada@acme.example", "max@consult.example", "nobody@consult.example"} {
+	// A program is told what is known, and that it may not be all of it.
+	var known struct {
+		Portals []struct{ ID string }
+		Partial bool
+	}
+	whole := d.status(d.do(discover(`{"email":"ada@acme.example"}`)), http.StatusOK)
+	if err := json.NewDecoder(whole.Body).Decode(&known); err != nil || len(known.Portals) != 1 || known.Portals[0].ID != "acme" || !known.Partial {
+		t.Errorf("without the database a program is told %+v, %v", known, err)
+	}
+	for _, a := range []string{"max@consult.example", "nobody@consult.example"} {
 		res := d.status(d.do(discover(`{"email":"`+a+`"}`)), http.StatusServiceUnavailable)
 		if res.Header.Get("Retry-After") == "" {
 			t.Error("503 without Retry-After")

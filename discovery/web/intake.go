@@ -9,12 +9,14 @@ import (
 
 	"github.com/domicile-sso/domicile/discovery"
 	"github.com/domicile-sso/domicile/discovery/page"
+	"github.com/domicile-sso/domicile/discovery/span"
 	"github.com/domicile-sso/domicile/discovery/store"
 	"github.com/domicile-sso/domicile/regions"
 )
 
-// IntakeOptions of [Intake]. Store and Regions are required.
+// IntakeOptions of [Intake]. Store, Regions and URL are required.
 type IntakeOptions struct {
+	URL     string // public URL of the front door, as batches name it
 	Store   *store.Store
 	Regions *regions.Catalogue
 	Log     *slog.Logger
@@ -67,7 +69,14 @@ func (o IntakeOptions) claims(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	receipt, err := o.Store.Apply(r.Context(), record, batch)
+	if err := batch.For(o.URL); err != nil {
+		return err
+	}
+	ctx, sp := span.Start(r.Context(), span.ApplyClaims)
+	sp.Text(span.Region, record.Region)
+	sp.Number(span.Count, len(batch.Claims))
+	receipt, err := o.Store.Apply(ctx, record, batch)
+	sp.End(err)
 	if err != nil {
 		return &discovery.Error{Kind: discovery.Unavailable, Code: "claims_not_applied", Err: err}
 	}

@@ -14,11 +14,15 @@ import (
 
 func TestIntakeRefuses(t *testing.T) {
 	d := newDoor(t)
-	good, err := discovery.SignBatch(discovery.Batch{Region: "eu", Claims: []discovery.Claim{}, Issued: d.now.Unix()}, d.regions["eu"].publishing, "")
+	good, err := discovery.SignBatch(discovery.Batch{Region: "eu", FrontDoor: frontDoor, Claims: []discovery.Claim{}, Issued: d.now.Unix()}, d.regions["eu"].publishing, "")
 	check(t, err)
-	unknown, err := discovery.SignBatch(discovery.Batch{Region: "ca", Issued: d.now.Unix()}, d.regions["eu"].publishing, "")
+	unknown, err := discovery.SignBatch(discovery.Batch{Region: "ca", FrontDoor: frontDoor, Issued: d.now.Unix()}, d.regions["eu"].publishing, "")
 	check(t, err)
-	stale, err := discovery.SignBatch(discovery.Batch{Region: "eu", Issued: d.now.Add(-6 * time.Minute).Unix()}, d.regions["eu"].publishing, "")
+	stale, err := discovery.SignBatch(discovery.Batch{Region: "eu", FrontDoor: frontDoor, Issued: d.now.Add(-6 * time.Minute).Unix()}, d.regions["eu"].publishing, "")
+	check(t, err)
+	another, err := discovery.SignBatch(discovery.Batch{Region: "eu", FrontDoor: "https://staging.example.com", Issued: d.now.Unix()}, d.regions["eu"].publishing, "")
+	check(t, err)
+	nobody, err := discovery.SignBatch(discovery.Batch{Region: "eu", Issued: d.now.Unix()}, d.regions["eu"].publishing, "")
 	check(t, err)
 	for _, c := range []struct {
 		name, method, path, kind, body string
@@ -27,6 +31,8 @@ func TestIntakeRefuses(t *testing.T) {
 		{"good", "POST", "/claims", "application/jose", good, 200},
 		{"again", "POST", "/claims", "application/jose", good, 200},
 		{"unknown region", "POST", "/claims", "application/jose", unknown, 403},
+		{"for another front door", "POST", "/claims", "application/jose", another, 403},
+		{"for none", "POST", "/claims", "application/jose", nobody, 403},
 		{"stale", "POST", "/claims", "application/jose", stale, 403},
 		{"bent", "POST", "/claims", "application/jose", bent(good), 403},
 		{"empty", "POST", "/claims", "application/jose", "", 403},

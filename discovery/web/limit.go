@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"log/slog"
 	"net/netip"
 	"sync/atomic"
@@ -33,12 +34,12 @@ type limiter struct {
 	log *slog.Logger
 
 	shared *redis_rate.Limiter
-	secret []byte // names of clients in Redis are keyed hashes
+	secret []byte // names of clients in Redis are keyed hashes; under a new secret everybody starts afresh
 	until  atomic.Int64
 }
 
 func newLimiter(o Options) *limiter {
-	l := &limiter{Limiter: page.NewLimiter(o.Limits.Or(240, 2000)), now: o.Now, log: o.Log, secret: o.Secret}
+	l := &limiter{Limiter: page.NewLimiter(o.Limits.Or(240, 2000)), now: o.Now, log: o.Log, secret: o.Secrets[0]}
 	if o.Redis != nil {
 		l.shared = redis_rate.NewLimiter(o.Redis)
 	}
@@ -76,11 +77,26 @@ func (l *limiter) waitShared(ctx context.Context, client netip.Addr, now time.Ti
 			return 0
 		}
 		if res.Allowed == 0 {
+			if d := res.ResetAfter; d < 0 || d > longest(limit.limit)+slack { // below 0: more than fits
+				l.failed(ctx, now, errTooFull)
+				return 0
+			}
 			return max(res.RetryAfter, time.Millisecond)
 		}
 	}
 	return 0
 }
+
+// longest is when the fullest bucket of a limit that counting can fill is empty. One
+// that takes longer was filled by somebody else, or under the clock of another
+// server that has failed since: it must not keep everybody out.
+func longest(l redis_rate.Limit) time.Duration {
+	return l.Period / time.Duration(l.Rate) * time.Duration(l.Burst)
+}
+
+const slack = time.Second
+
+var errTooFull = errors.New("a limit in Redis is fuller than counting can make it")
 
 // name keeps addresses of clients out of Redis.
 func (l *limiter) name(client netip.Addr) string {

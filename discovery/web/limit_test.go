@@ -40,6 +40,7 @@ func TestDIS03SameLimitForAll(t *testing.T) {
 		"bad json":  func() *http.Request { return discover(`{`) },
 		"webfinger": func() *http.Request { return get("/.well-known/webfinger?resource=acct:a@acme.example") },
 		"choice":    func() *http.Request { return post("/choose", nil) },
+		"anyway":    func() *http.Request { return post("/choose/anyway", nil) },
 		"proof":     func() *http.Request { return post("/remember", nil) },
 	} {
 		d := newDoor(t, limits(few))
@@ -103,4 +104,56 @@ func TestLimitsWithoutRedis(t *testing.T) {
 	if n := d.tries(func() *http.Request { return ask("nobody@consult.example") }, "192.0.2.1"); n != 3 {
 		t.Errorf("%d tries, want 3", n)
 	}
+}
+
+// Whoever can write to Redis once, or a server that takes over with a clock that is
+// behind, does not keep everybody out: each front door counts by itself then.
+func TestCON20LimitsThatNobodyFilled(t *testing.T) {
+	rdb := redis.NewClient(&redis.Options{Addr: servertest.Redis(t)})
+	t.Cleanup(func() { _ = rdb.Close() })
+	d := newDoor(t, limits(few), withRedis(rdb))
+	someone := func() *http.Request { return ask("nobody@consult.example") }
+	for i, until := range []string{"99999999999", "9999999999"} { // more than a duration holds, and less
+		if err := rdb.Set(t.Context(), "rate:domicile:all", until, 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if n := d.tries(someone, "192.0.2."+strconv.Itoa(1+i)); n != 3 {
+			t.Errorf("%s: %d tries, want 3", until, n)
+		}
+		d.now = d.now.Add(2 * time.Second) // and Redis is asked again
+	}
+}
+
+// A Redis that dies or falls silent opens nothing: each front door counts by
+// itself until it is back.
+func TestLimitsOutliveRedis(t *testing.T) {
+	server := servertest.ControlledRedis(t)
+	rdb := redis.NewClient(&redis.Options{Addr: server.Addr, MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true})
+	t.Cleanup(func() { _ = rdb.Close() })
+	slow := limits(web.Limits{PerClient: 1, ClientBurst: 3})
+	one, two := newDoor(t, slow, withRedis(rdb)), newDoor(t, slow, withRedis(rdb))
+	someone := func() *http.Request { return ask("nobody@consult.example") }
+	want := func(client string, shared bool) {
+		t.Helper()
+		if n := one.tries(someone, client); n != 3 {
+			t.Errorf("%s: %d tries at the first, want 3", client, n)
+		}
+		if n := two.tries(someone, client); shared && n > 1 || !shared && n != 3 {
+			t.Errorf("%s: %d tries at the second, and it counts with the first: %v", client, n, shared)
+		}
+	}
+	later := func() {
+		one.now, two.now = one.now.Add(2*time.Second), two.now.Add(2*time.Second)
+	}
+	want("192.0.2.1", true)
+	server.Kill()
+	want("192.0.2.2", false)
+	server.Start()
+	later()
+	want("192.0.2.3", true)
+	server.Pause()
+	want("192.0.2.4", false)
+	server.Resume()
+	later()
+	want("192.0.2.5", true)
 }

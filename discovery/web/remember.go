@@ -28,6 +28,9 @@ type kept struct {
 // remembered is one portal as the front page offers it again.
 type remembered struct {
 	Name, Jurisdiction, Region, Host, URL string
+
+	StandsInFor string // as in choice
+	Down        bool
 }
 
 // confirmPage is the struct of pages/confirm.html.
@@ -117,6 +120,7 @@ func (s *Site) remembered(r *http.Request) []remembered {
 		list = append(list, remembered{
 			Name: d.Portal.Name, Jurisdiction: d.Jurisdiction(), Region: d.Region.Name,
 			Host: hostOf(d.Portal.URL), URL: d.Portal.URL + "/login",
+			StandsInFor: d.StandsInFor.Name, Down: d.Down,
 		})
 	}
 	return list
@@ -167,7 +171,7 @@ func (s *Site) provedPortal(r *http.Request, proof string) (discovery.Destinatio
 		return discovery.Destination{}, err
 	}
 	d, ok := s.Resolver.Destination(p.Portal)
-	if !ok || d.Portal.Region != p.Region {
+	if !ok || !s.Resolver.Vouches(p.Region, p.Portal) {
 		return discovery.Destination{}, &discovery.Error{Kind: discovery.Forbidden, Field: "proof", Code: "proof_refused", Err: errors.New("no such portal in that region")}
 	}
 	return d, nil

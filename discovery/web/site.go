@@ -9,6 +9,7 @@
 package web
 
 import (
+	"context"
 	"crypto/ed25519"
 	"embed"
 	"errors"
@@ -27,6 +28,7 @@ import (
 
 	"github.com/domicile-sso/domicile/discovery"
 	"github.com/domicile-sso/domicile/discovery/page"
+	"github.com/domicile-sso/domicile/discovery/span"
 	"github.com/domicile-sso/domicile/regions"
 	"github.com/domicile-sso/domicile/regions/ticket"
 )
@@ -34,14 +36,14 @@ import (
 //go:embed pages/*.html
 var files embed.FS
 
-// Options of a [Site]. Resolver, Regions, URL, Tickets and Secret are required.
+// Options of a [Site]. Resolver, Regions, URL, Tickets and Secrets are required.
 type Options struct {
 	Resolver *discovery.Resolver
 	Regions  *regions.Catalogue
 
 	URL     string             // public URL of the front door, as proofs name it
 	Tickets ed25519.PrivateKey // signs tickets
-	Secret  []byte             // 32 bytes or more: seals cookies and choices, the same at all front doors
+	Secrets discovery.Secrets  // seal cookies and choices; the same at all front doors
 
 	Product string // what pages call the whole; empty: Domicile
 
@@ -63,7 +65,10 @@ type Site struct {
 	cookies sealer
 	choices sealer
 	lookups *prometheus.CounterVec
-	router  *mux.Router
+	stale   stale
+
+	failovers *prometheus.CounterVec
+	router    *mux.Router
 }
 
 // New builds the site. Put cmd/internal/serve's chain around it, with
@@ -76,8 +81,8 @@ func New(o Options) (*Site, error) {
 	if err != nil || u.Host == "" {
 		return nil, errors.New("front door: its public URL is required")
 	}
-	if len(o.Secret) < 32 {
-		return nil, fmt.Errorf("front door: want a secret of 32 bytes or more, have %d", len(o.Secret))
+	if err := o.Secrets.Check(); err != nil {
+		return nil, fmt.Errorf("front door: %w", err)
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -90,16 +95,17 @@ func New(o Options) (*Site, error) {
 		return nil, fmt.Errorf("front door: %w", err)
 	}
 	s := &Site{Options: o, host: u.Host, pages: pages}
-	if s.cookies, err = newSealer(o.Secret, "portals cookie"); err != nil {
+	if s.cookies, err = newSealer(o.Secrets, "portals cookie"); err != nil {
 		return nil, fmt.Errorf("front door: %w", err)
 	}
-	if s.choices, err = newSealer(o.Secret, "choice"); err != nil {
+	if s.choices, err = newSealer(o.Secrets, "choice"); err != nil {
 		return nil, fmt.Errorf("front door: %w", err)
 	}
 	if s.sealer, err = ticket.NewSealer(o.Tickets, o.Now); err != nil {
 		return nil, fmt.Errorf("front door: %w", err)
 	}
 	s.limiter = newLimiter(o)
+	s.stale.count = countStale(o.Metrics)
 	s.lookups = promauto.With(o.Metrics).NewCounterVec(prometheus.CounterOpts{
 		Name: "domicile_discovery_lookups_total",
 		Help: "Lookups by door (page, choice, json, webfinger) and outcome (one, several, none, partial, invalid, limited, failed).",
@@ -108,6 +114,10 @@ func New(o Options) (*Site, error) {
 		Name: "domicile_discovery_regions",
 		Help: "Regions whose record is valid now.",
 	}, func() float64 { return float64(len(o.Regions.Regions())) })
+	s.failovers = promauto.With(o.Metrics).NewCounterVec(prometheus.CounterOpts{
+		Name: "domicile_discovery_failovers_total",
+		Help: "Portals told of whose own region was down, by what was told: standby, or down where nothing stands in.",
+	}, []string{"told"})
 	s.router = s.newRouter()
 	return s, nil
 }
@@ -124,6 +134,7 @@ func (s *Site) routes() []route {
 		{"GET", "/", s.front},
 		{"POST", "/", s.find},
 		{"POST", "/choose", s.choose},
+		{"POST", "/choose/anyway", s.anyway},
 		{"GET", "/remember", s.askRemember},
 		{"POST", "/remember", s.remember},
 		{"POST", "/forget", s.forget},
@@ -174,8 +185,15 @@ func (s *Site) Error(w http.ResponseWriter, r *http.Request, err error) { s.page
 
 // resolve is the one way every door looks an address up.
 func (s *Site) resolve(r *http.Request, door string, a discovery.Address) ([]discovery.Destination, error) {
-	found, err := s.Resolver.Resolve(r.Context(), a, s.proved(r)...)
-	s.lookups.WithLabelValues(door, outcome(len(found), err)).Inc()
+	ctx, sp := span.Start(r.Context(), span.Lookup)
+	found, err := s.Resolver.Resolve(ctx, a, s.proved(r)...)
+	became := outcome(len(found), err)
+	sp.Text(span.Door, door)
+	sp.Text(span.Outcome, became)
+	sp.End(err)
+	s.lookups.WithLabelValues(door, became).Inc()
+	s.noteStale(door)
+	s.noteFailover(found)
 	return found, err
 }
 
@@ -211,12 +229,22 @@ func (s *Site) allow(r *http.Request, door string) error {
 }
 
 // signIn is the sign-in page of a destination with a ticket made out to it.
-func (s *Site) signIn(d discovery.Destination, a discovery.Address) (string, error) {
-	sealed, err := s.sealer.Seal(d.Region, ticket.Ticket{
+func (s *Site) signIn(ctx context.Context, d discovery.Destination, a discovery.Address) (string, error) {
+	text, err := s.appendSignIn(ctx, nil, d, a)
+	return string(text), err
+}
+
+func (s *Site) appendSignIn(ctx context.Context, text []byte, d discovery.Destination, a discovery.Address) (_ []byte, err error) {
+	_, sp := span.Start(ctx, span.SealTicket)
+	sp.Text(span.Region, d.Region.Region)
+	defer func() { sp.End(err) }()
+	text = append(text, d.Portal.URL...)
+	text = append(text, "/login?ticket="...)
+	text, err = s.sealer.Append(text, d.Region, ticket.Ticket{
 		Region: d.Region.Region, Portal: d.Portal.ID, Connection: d.Connection, Address: a.Clear(),
 	})
 	if err != nil {
-		return "", fmt.Errorf("seal a ticket for %s: %w", d.Portal.ID, err)
+		return text, fmt.Errorf("seal a ticket for %s: %w", d.Portal.ID, err)
 	}
-	return d.Portal.URL + "/login?ticket=" + sealed, nil
+	return text, nil
 }

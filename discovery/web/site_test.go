@@ -87,9 +87,9 @@ func newDoor(t testing.TB, changes ...change) *door {
 	}
 	d.db = sqltest.SQLite(t, store.Migrations)
 	snapshot := new(discovery.Snapshot)
-	cache, err := store.NewCache(store.CacheOptions{Key: secret, Log: log, Metrics: d.registry, Now: clock})
+	cache, err := store.NewCache(store.CacheOptions{Secrets: [][]byte{secret}, Log: log, Metrics: d.registry, Now: clock})
 	check(t, err)
-	tags, err := store.NewTagKey(secret)
+	tags, err := store.NewTagKey([][]byte{secret})
 	check(t, err)
 	directory := store.New(d.db, store.Options{Snapshot: snapshot, Tags: tags, Cache: cache, Log: log, Metrics: d.registry, Now: clock})
 	check(t, directory.Refresh(t.Context()))
@@ -100,7 +100,7 @@ func newDoor(t testing.TB, changes ...change) *door {
 	d.keys = discovery.BlindKeys{discovery.NewBlindKey(1, secret)}
 	o := web.Options{
 		Resolver: &discovery.Resolver{Snapshot: snapshot, Directory: directory, Keys: d.keys, Regions: catalogue},
-		Regions:  catalogue, URL: frontDoor, Tickets: tickets, Secret: secret, Log: log, Metrics: d.registry, Now: clock,
+		Regions:  catalogue, URL: frontDoor, Tickets: tickets, Secrets: [][]byte{secret}, Log: log, Metrics: d.registry, Now: clock,
 		Limits: web.Limits{DangerouslyUnlimited: true},
 	}
 	for _, c := range changes {
@@ -108,10 +108,10 @@ func newDoor(t testing.TB, changes ...change) *door {
 	}
 	d.site, err = web.New(o)
 	check(t, err)
-	d.intake = httptest.NewServer(web.Intake(web.IntakeOptions{Store: directory, Regions: catalogue, Log: log, Now: clock}))
+	d.intake = httptest.NewServer(web.Intake(web.IntakeOptions{URL: frontDoor, Store: directory, Regions: catalogue, Log: log, Now: clock}))
 	t.Cleanup(d.intake.Close)
 	for name, r := range d.regions {
-		r.client = client.Client{URL: d.intake.URL, Region: name, Key: r.publishing, Now: clock}
+		r.client = client.Client{URL: d.intake.URL, FrontDoor: frontDoor, Region: name, Key: r.publishing, Now: clock}
 	}
 	return d
 }

@@ -15,6 +15,7 @@ const (
 	propID           = "urn:domicile:portal"
 	propRegion       = "urn:domicile:region"
 	propJurisdiction = "urn:domicile:jurisdiction"
+	propStatus       = "urn:domicile:status" // absent: served where it lives; see status
 )
 
 // resourceDescriptor is a JRD (RFC 7033 section 4.4).
@@ -55,6 +56,7 @@ func (s *Site) webFinger(w http.ResponseWriter, r *http.Request) error {
 	}
 	found, err := s.Resolver.Domain(a.Domain(), s.proved(r)...)
 	s.lookups.WithLabelValues("webfinger", outcome(len(found), err)).Inc()
+	s.noteStale("webfinger")
 	switch {
 	case err != nil:
 		return err
@@ -71,10 +73,13 @@ func descriptor(domain string, found []discovery.Destination, rels []string) res
 		return d
 	}
 	for _, f := range found {
+		properties := map[string]string{propID: f.Portal.ID, propRegion: f.Region.Region, propJurisdiction: f.Jurisdiction()}
+		if now := status(f); now != "" {
+			properties[propStatus] = now
+		}
 		d.Links = append(d.Links, link{
 			Rel: relPortal, Href: f.Portal.URL + "/login",
-			Titles:     map[string]string{"und": f.Portal.Name},
-			Properties: map[string]string{propID: f.Portal.ID, propRegion: f.Region.Region, propJurisdiction: f.Jurisdiction()},
+			Titles: map[string]string{"und": f.Portal.Name}, Properties: properties,
 		})
 	}
 	return d

@@ -12,6 +12,7 @@ CREATE TABLE portals (
     name       TEXT    NOT NULL,
     url        TEXT    NOT NULL,
     disclosure TEXT    NOT NULL,
+    standbys   TEXT    NOT NULL DEFAULT '', -- region=URL, with a blank between two
     gone       BOOLEAN NOT NULL,
     seq        BIGINT  NOT NULL,
     tag        BYTEA   NOT NULL
@@ -46,12 +47,15 @@ CREATE INDEX entries_region ON entries (region, seq);
 CREATE INDEX entries_portal ON entries (portal, region);
 
 -- How far each region's claims have been applied. A region is not whole from when
--- rows were dropped for their tags until it has published everything again.
+-- rows were dropped for their tags until it has published everything again. changed
+-- rises with everything that changes its rows and never falls: it tells how far a
+-- replica is.
 CREATE TABLE progress (
     region  TEXT    NOT NULL PRIMARY KEY,
     last    BIGINT  NOT NULL,
     applied BIGINT  NOT NULL,
-    whole   BOOLEAN NOT NULL
+    whole   BOOLEAN NOT NULL,
+    changed BIGINT  NOT NULL
 );
 
 -- The last good record of each region, as signed: a bar against roll-back that
