@@ -35,7 +35,7 @@ func NextLink(prevSeq int64, prevHash string, e Event) Link {
 	binary.BigEndian.PutUint64(n[:8], uint64(l.Seq))
 	binary.BigEndian.PutUint64(n[8:], uint64(e.At.UnixMicro()))
 	h.Write(n[:])
-	for _, s := range []string{prevHash, e.Portal, e.Account, e.Action, e.Code, e.Method, e.Target, e.Reference, e.Client} {
+	for _, s := range []string{prevHash, e.Portal, e.Account, e.Action, e.Code, e.Method, e.Target, e.Reference, e.Client, e.Via} {
 		field(s)
 	}
 	l.Hash = hex.EncodeToString(h.Sum(nil))

@@ -1,6 +1,10 @@
 package portal
 
-import "github.com/domicile-sso/domicile/discovery"
+import (
+	"time"
+
+	"github.com/domicile-sso/domicile/discovery"
+)
 
 // A Topic is what sort of fact the directory has to hear about again.
 type Topic string
@@ -24,6 +28,14 @@ type Change struct {
 // SeqStep is how many sequence numbers one change takes: an address is claimed
 // once for every live version of the blinding key.
 const SeqStep = 8
+
+// MaxLearnt is the highest sequence that a region goes on from because the front
+// door says that it has come so far. There is as much room beyond it.
+const MaxLearnt = 1 << 62
+
+// HoldFor is how long processes of a region with another list of blinding keys
+// leave publishing to those that started after them and have gone silent.
+const HoldFor = 2 * time.Minute
 
 // Findable reports whether the directory may lead a person to an account: one
 // that is invited or active, by an address that is confirmed.

@@ -27,14 +27,14 @@ func FixConnection(p Portal, c federation.Connection, old *federation.Connection
 	case c.Kind == federation.SAML && c.SAML != nil:
 		s := *c.SAML
 		s.EntityID = p.URL + "/saml/" + c.ID + "/metadata"
-		s.ACS = p.URL + "/saml/" + c.ID + "/acs"
+		s.ACS = acsAt(p.URL, c.ID)
 		if old != nil {
 			s.EntityID, s.ACS = old.SAML.EntityID, old.SAML.ACS
 		}
 		c.SAML, c.OIDC = &s, nil
 	case c.Kind == federation.OIDC && c.OIDC != nil:
 		o := *c.OIDC
-		o.RedirectURI = p.URL + "/oidc/" + c.ID + "/callback"
+		o.RedirectURI = callbackAt(p.URL, c.ID)
 		if old != nil {
 			o.RedirectURI = old.OIDC.RedirectURI
 		}
@@ -49,6 +49,50 @@ func FixConnection(p Portal, c federation.Connection, old *federation.Connection
 		c.Name = c.ID
 	}
 	return c, nil
+}
+
+func acsAt(origin, id string) string      { return origin + "/saml/" + id + "/acs" }
+func callbackAt(origin, id string) string { return origin + "/oidc/" + id + "/callback" }
+
+// ConnectionAt is a connection as the processes of a region that stands in for
+// the portal's own use it: answers are to come to their own address, and an
+// answer to any other is refused. Who we are at the IdP (the entity ID, the
+// client ID) stays. "" is the portal's own region.
+func ConnectionAt(p Portal, c federation.Connection, standby string) federation.Connection {
+	origin := p.At(standby)
+	if standby == "" || origin == "" {
+		return c
+	}
+	if c.SAML != nil {
+		s := *c.SAML
+		s.ACS = acsAt(origin, c.ID)
+		c.SAML = &s
+	}
+	if c.OIDC != nil {
+		o := *c.OIDC
+		o.RedirectURI = callbackAt(origin, c.ID)
+		c.OIDC = &o
+	}
+	return c
+}
+
+// Addresses are all the addresses that the IdP of a connection may send answers
+// to: the one of the portal's own region, then those of its standbys.
+func Addresses(p Portal, c federation.Connection) []string {
+	var all []string
+	switch {
+	case c.SAML != nil:
+		all = append(all, c.SAML.ACS)
+		for _, s := range p.Standbys {
+			all = append(all, acsAt(s.URL, c.ID))
+		}
+	case c.OIDC != nil:
+		all = append(all, c.OIDC.RedirectURI)
+		for _, s := range p.Standbys {
+			all = append(all, callbackAt(s.URL, c.ID))
+		}
+	}
+	return all
 }
 
 // ValidName reports whether s can name a portal or a connection.

@@ -29,4 +29,13 @@
 // naming the address they prove, and used up by a POST alone. Everything that
 // happened is an [Event] in a chain of hashes; everything that may be found
 // otherwise from now on is a [Change] for the directory.
+//
+// # Who works on a region's data
+//
+// Any number of processes share the region's database, which alone decides what
+// happens once. All seal with the newest key of their [Vault] and open with each;
+// one list of blinding keys at a time is published under ([HoldFor]). Processes of
+// a standby region may work on it as well: they serve each portal under its second
+// address ([Addresses]), say so on every page and in every audit row, and publish
+// nothing.
 package portal

@@ -1,7 +1,9 @@
 package portal
 
 import (
+	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/domicile-sso/domicile/discovery"
@@ -33,5 +35,33 @@ func CheckPortal(p Portal) (host string, err error) {
 	if p.Disclosure != "" && p.Disclosure != discovery.Listed && p.Disclosure != discovery.Proven {
 		return "", invalid("disclosure", "portal_disclosure", "The disclosure is listed or proven.")
 	}
+	if err := checkStandbys(p); err != nil {
+		return "", err
+	}
 	return u.Host, nil
+}
+
+// checkStandbys: what the front door would refuse is refused here.
+func checkStandbys(p Portal) error {
+	if len(p.Standbys) > regions.MaxStandbys {
+		return invalid("standby", "portal_standby", fmt.Sprintf("A portal has at most %d standbys.", regions.MaxStandbys))
+	}
+	for i, s := range p.Standbys {
+		if !ValidName(s.Region) {
+			return invalid("standby", "portal_standby", "A standby is the name of a region, an equals sign and a URL, such as eu-west=https://acme.eu-west.example.com.")
+		}
+		if err := regions.CheckOrigin(s.URL); err != nil {
+			return invalid("standby", "portal_standby", "A standby's URL is https:// and a host in small letters, without a path. Only *.localhost may do without https.")
+		}
+		if s.URL == p.URL || slices.ContainsFunc(p.Standbys[:i], func(o discovery.Standby) bool { return o.Region == s.Region || o.URL == s.URL }) {
+			return invalid("standby", "portal_standby", "Each standby is another region, at another URL.")
+		}
+	}
+	return nil
+}
+
+// HostOf is the host of an origin, as requests name it.
+func HostOf(origin string) string {
+	_, host, _ := strings.Cut(origin, "://")
+	return host
 }

@@ -1,23 +1,17 @@
 package portal
 
-import (
-	"time"
-
-	"github.com/domicile-sso/domicile/discovery"
-)
+import "github.com/domicile-sso/domicile/discovery"
 
 // An Invitation is how an account of a person without federation comes to be.
 // Its temporary password lives as long as its link and must be replaced on the
 // way in (S10).
 type Invitation struct {
 	Portal     string
-	Account    string // set when read back
 	Address    discovery.Address
 	GivenName  string
 	FamilyName string
 	By         string // account ID of who invited; empty: the operator
-	Expires    time.Time
-	Federated  bool // the person signs in with the organisation's own sign-in: no temporary password
+	Federated  bool   // the person signs in with the organisation's own sign-in: no temporary password
 }
 
 // MayInvite reports why a person whose account is in this state cannot be

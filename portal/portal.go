@@ -16,6 +16,24 @@ type Portal struct {
 	Contact    string // whom to ask for an invitation: an address or a sentence; may be empty
 	KeepSigned bool   // "keep me signed in" is offered (S15)
 	Created    time.Time
+
+	// Standbys are where the portal is served while its own region is down, in
+	// the order they were given.
+	Standbys []discovery.Standby
+}
+
+// At is the portal's origin as the processes of a region that stands in for its
+// own serve it; "" is its own region. An unknown region has none.
+func (p Portal) At(standby string) string {
+	if standby == "" {
+		return p.URL
+	}
+	for _, s := range p.Standbys {
+		if s.Region == standby {
+			return s.URL
+		}
+	}
+	return ""
 }
 
 // A Domain says that addresses in it belong to a portal, how they sign in, and
@@ -88,4 +106,5 @@ type Event struct {
 	Target    string // connection, domain or invitation it was about
 	Reference string // the reference the person saw
 	Client    string // network of the client: IPv4 /24, IPv6 /48
+	Via       string // region whose processes stood in for this one; empty: none did
 }

@@ -216,7 +216,7 @@ func TestTokenUsable(t *testing.T) {
 
 func TestSessionRules(t *testing.T) {
 	start := func(kept bool, end time.Time) portal.Session {
-		return portal.NewSession(portal.Session{Kept: kept, Account: portal.Account{Status: portal.Active, Generation: 3}}, noon, end)
+		return portal.Lifetimes{}.NewSession(portal.Session{Kept: kept, Account: portal.Account{Status: portal.Active, Generation: 3}}, noon, end)
 	}
 	plain := start(false, time.Time{})
 	for name, test := range map[string]struct {
@@ -238,14 +238,14 @@ func TestSessionRules(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	touched, note := plain.Touch(noon.Add(30 * time.Minute))
+	touched, note := (portal.Lifetimes{}).Touch(plain, noon.Add(30*time.Minute))
 	if !note || !touched.Idle.Equal(noon.Add(90*time.Minute)) {
 		t.Errorf("touched: %+v %t", touched, note)
 	}
-	if _, note := plain.Touch(noon.Add(time.Second)); note {
+	if _, note := (portal.Lifetimes{}).Touch(plain, noon.Add(time.Second)); note {
 		t.Error("every use is written down")
 	}
-	if touched, _ := plain.Touch(noon.Add(portal.SessionAbsolute - time.Minute)); touched.Idle.After(plain.Absolute) {
+	if touched, _ := (portal.Lifetimes{}).Touch(plain, noon.Add(portal.SessionAbsolute-time.Minute)); touched.Idle.After(plain.Absolute) {
 		t.Error("idle beyond absolute")
 	}
 }

@@ -40,9 +40,6 @@ func (l Lifetimes) Of(kept bool) (idle, absolute time.Duration) {
 	return cmp.Or(l.Idle, SessionIdle), cmp.Or(l.Absolute, SessionAbsolute)
 }
 
-// NewSession is [Lifetimes.NewSession] with the usual lifetimes.
-func NewSession(s Session, now, cap time.Time) Session { return Lifetimes{}.NewSession(s, now, cap) }
-
 // NewSession sets the limits of a session that starts at now. cap is the IdP's
 // own end of the session (SAML SessionNotOnOrAfter); zero: none given.
 func (l Lifetimes) NewSession(s Session, now, cap time.Time) Session {
@@ -69,9 +66,6 @@ func (s Session) Live(generation int64, now time.Time) error {
 	}
 	return nil
 }
-
-// Touch is [Lifetimes.Touch] with the usual lifetimes.
-func (s Session) Touch(now time.Time) (Session, bool) { return Lifetimes{}.Touch(s, now) }
 
 // Touch is the session used at now, and whether that is worth writing down.
 func (l Lifetimes) Touch(s Session, now time.Time) (Session, bool) {

@@ -36,6 +36,9 @@ var (
 	perMailbox = Limit{Burst: 3, Every: 10 * time.Minute}
 	perMailer  = Limit{Burst: 20, Every: time.Minute}
 	perInvited = Limit{Burst: 3, Every: 10 * time.Minute}
+
+	perNotice  = Limit{Burst: 1, Every: 15 * time.Minute}
+	perNotices = Limit{Burst: 60, Every: time.Minute}
 )
 
 // GuessBuckets are what one try at a password counts against. A browser that
@@ -52,6 +55,16 @@ func GuessBuckets(portalID string, a discovery.Address, v Visitor, known bool) [
 		{bucketKey("address", portalID, a.Clear()), perAddress},
 		{bucketKey("network", portalID, net), perNetwork},
 		{bucketKey("portal", portalID), perPortal},
+	}
+}
+
+// NoticeBuckets are what a row of the audit log about slowed guessing counts
+// against: one for an address in a while, and not many for a portal, so that
+// whoever guesses cannot fill the log with it.
+func NoticeBuckets(portalID string, a discovery.Address) []Bucket {
+	return []Bucket{
+		{bucketKey("notice", portalID, a.Clear()), perNotice},
+		{bucketKey("notices", portalID), perNotices},
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // A Vault seals what the region's database must not hold in clear: client
@@ -87,6 +88,14 @@ func (v Vault) Open(place string, sealed []byte) ([]byte, error) {
 		}
 	}
 	return nil, ErrSealed
+}
+
+// KeyID is what a value sealed now begins with; Which is the place in the list
+// of the key that sealed a value which begins so, or -1: of none of them.
+func (v Vault) KeyID() []byte { return v.keys[0].id[:] }
+
+func (v Vault) Which(id []byte) int {
+	return slices.IndexFunc(v.keys, func(k vaultKey) bool { return string(k.id[:]) == string(id) })
 }
 
 func (v Vault) String() string   { return hidden }

@@ -181,6 +181,7 @@ type queue struct {
 	woken  chan struct{}
 	sent   []string
 	failed int
+	away   error // the database's
 }
 
 func (q *queue) DueLetters(_ context.Context, limit int) (out []portal.Posted, err error) {
@@ -192,7 +193,7 @@ func (q *queue) DueLetters(_ context.Context, limit int) (out []portal.Posted, e
 			out = append(out, portal.Posted{ID: id, Letter: q.l})
 		}
 	}
-	return out, nil
+	return out, q.away
 }
 
 func (q *queue) LetterSent(_ context.Context, id string) error {
@@ -253,12 +254,56 @@ func TestWorker(t *testing.T) {
 		if len(q.sent) != 7 || time.Since(before) != 0 {
 			t.Errorf("after waking: %v, %s later", q.sent, time.Since(before))
 		}
+		for _, err := range []error{errors.New("connection refused"), nil} {
+			q.mu.Lock()
+			q.away = err
+			q.mu.Unlock()
+			pass(time.Hour)
+		}
 		cancel()
 		<-done
+		if n := strings.Count(log.String(), "letters can"); n != 2 {
+			t.Errorf("an hour without the database is logged %d times, want when it begins and when it ends", n)
+		}
 		if s := log.String(); strings.Contains(s, "consult.example") || strings.Contains(s, "t0k_en") {
 			t.Errorf("the log tells: %s", s)
 		}
 	})
+}
+
+// slow takes a while for each message.
+type slow struct {
+	Mailbox
+	takes time.Duration
+}
+
+func (s *slow) Send(ctx context.Context, m Message) error {
+	select {
+	case <-time.After(s.takes):
+		return s.Mailbox.Send(ctx, m)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// A worker that is stopped finishes the letters in hand, and puts back those that
+// take too long.
+func TestWorkerIsStopped(t *testing.T) {
+	for takes, want := range map[time.Duration][2]int{time.Second: {1, 0}, time.Minute: {0, 1}} {
+		synctest.Test(t, func(t *testing.T) {
+			q := &queue{woken: make(chan struct{}), l: letter(t, portal.ResetLetter), due: map[string]time.Time{"1": time.Now()}}
+			w := &Worker{Queue: q, Sender: &slow{takes: takes}, From: from, Log: slog.New(slog.DiscardHandler), Now: time.Now}
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan struct{})
+			go func() { w.Run(ctx); close(done) }()
+			synctest.Wait()
+			cancel()
+			<-done
+			if got := [2]int{len(q.sent), q.failed}; got != want {
+				t.Errorf("a letter that takes %s: sent and put back %v, want %v", takes, got, want)
+			}
+		})
+	}
 }
 
 // pass lets d go by in the bubble of a synctest, and everybody come to rest.

@@ -34,7 +34,12 @@ type Worker struct {
 	Log     *slog.Logger
 	Now     func() time.Time
 	Every   time.Duration // how often to look for letters to try again; 0: 5 s
+
+	away bool // the queue could not be read the last time
 }
+
+// lastWords is how long letters in hand may take when the worker is stopped.
+const lastWords = 3 * time.Second
 
 // atOnce is how many letters are on their way at a time.
 const atOnce = 4
@@ -62,17 +67,24 @@ func (w *Worker) Run(ctx context.Context) {
 // deliver takes what is due, sends it, and says how many letters there were.
 func (w *Worker) deliver(ctx context.Context) int {
 	due, err := w.Queue.DueLetters(ctx, atOnce)
-	if err != nil {
-		if ctx.Err() == nil {
-			w.Log.Error("letters cannot be read", "err", err)
-		}
+	switch {
+	case err != nil && ctx.Err() != nil:
 		return 0
+	case err != nil && !w.away: // said once, not every time it is tried
+		w.Log.Error("letters cannot be read", "err", err)
+	case err == nil && w.away:
+		w.Log.Info("letters can be read again")
 	}
+	w.away = err != nil
+	// Letters that come with an error are taken, and nobody else sends them.
 	var wg sync.WaitGroup
 	for _, p := range due {
 		wg.Go(func() { w.one(ctx, p) })
 	}
 	wg.Wait()
+	if err != nil {
+		return 0 // wait for the next tick
+	}
 	return len(due)
 }
 
@@ -96,7 +108,15 @@ func (w *Worker) send(ctx context.Context, p portal.Posted) error {
 		return err
 	}
 	m.ReplyTo = w.ReplyTo
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
-	return w.Sender.Send(ctx, m)
+	// Who is being stopped finishes the letters in hand, if that is soon done.
+	defer context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(lastWords):
+			cancel()
+		case <-sending.Done():
+		}
+	})()
+	return w.Sender.Send(sending, m)
 }

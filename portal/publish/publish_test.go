@@ -27,6 +27,7 @@ type directory struct {
 	down    bool
 	lose    bool // applies, and its answer gets lost
 	deaf    bool // answers, and applies nothing
+	forgets bool // applies, answers, and has nothing the next time
 	biggest int
 }
 
@@ -37,6 +38,9 @@ func (d *directory) Publish(_ context.Context, b discovery.Batch) (discovery.Rec
 		return discovery.Receipt{}, errors.New("connection refused")
 	}
 	d.biggest = max(d.biggest, len(b.Claims))
+	if d.forgets {
+		d.last = 0
+	}
 	if b.After <= d.last && !d.deaf {
 		for _, c := range b.Claims {
 			if c.Seq > d.last {
@@ -59,10 +63,12 @@ type outbox struct {
 	mu          sync.Mutex
 	rows        []int64
 	last, acked int64
+	sent        int64
 	everything  int // rows that a republish queues
 	republished int
 	woken       chan struct{}
 	broken      error
+	held        bool // by a process with other keys
 }
 
 func (o *outbox) add(n int) {
@@ -87,6 +93,12 @@ func (o *outbox) PendingClaims(_ context.Context, _ string, _ discovery.BlindKey
 	return claims, o.acked, o.broken
 }
 
+func (o *outbox) Hold(context.Context, discovery.BlindKeys, bool) (bool, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return !o.held, o.broken
+}
+
 func (o *outbox) Ack(_ context.Context, last int64) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -95,10 +107,28 @@ func (o *outbox) Ack(_ context.Context, last int64) error {
 	return nil
 }
 
-func (o *outbox) Rebuild(_ context.Context, last int64) error {
+func (o *outbox) Sending(_ context.Context, upTo int64) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.last, o.acked = max(o.last, last), last
+	o.sent = max(o.sent, upTo)
+	return o.broken
+}
+
+func (o *outbox) Sent(context.Context) (int64, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.sent, o.broken
+}
+
+func (o *outbox) Rebuild(_ context.Context, after, last int64) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.acked != after {
+		return nil
+	}
+	o.last = max(o.last, last)
+	o.sent = o.last
+	o.acked = last
 	o.republished++
 	o.rows = nil
 	for range o.everything {
@@ -106,19 +136,6 @@ func (o *outbox) Rebuild(_ context.Context, last int64) error {
 		o.rows = append(o.rows, o.last)
 	}
 	return nil
-}
-
-func (o *outbox) CatchUp(ctx context.Context, last int64) (bool, error) {
-	o.mu.Lock()
-	ahead := last > o.last
-	if !ahead {
-		o.acked = last
-	}
-	o.mu.Unlock()
-	if !ahead {
-		return false, nil
-	}
-	return true, o.Rebuild(ctx, last)
 }
 
 func (o *outbox) OutboxAge(context.Context) (time.Duration, error) {
@@ -235,7 +252,84 @@ func TestDirectoryGoesAheadLater(t *testing.T) {
 	})
 }
 
+// Two processes of a region work on one outbox: everything is applied once, and
+// neither takes what the other has sent for a sign of anything.
+func TestTwoProcesses(t *testing.T) {
+	run(t, nothing, func(t *testing.T, o *outbox, d *directory) {
+		o.add(700)
+		for range 3 {
+			log := new(bytes.Buffer)
+			other := publish.New(publish.Options{Region: "eu", Outbox: o, Directory: d, Log: slog.New(slog.NewTextHandler(log, nil)), Now: time.Now})
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan struct{})
+			go func() { other.Run(ctx); close(done) }()
+			for range 20 {
+				o.add(70)
+				synctest.Wait()
+			}
+			o.add(7)
+			cancel() // it may have sent, and not heard the answer
+			<-done
+			if log.Len() > 0 {
+				t.Errorf("logged %s", log)
+			}
+		}
+		pass(16 * time.Second)
+		if want := 700 + 3*(20*70+7); len(d.seqs) != want || o.left() != 0 || o.republished != 0 {
+			t.Errorf("%d applied, want %d; %d left, %d times everything", len(d.seqs), want, o.left(), o.republished)
+		}
+	})
+}
+
+// A process that ended before it heard the answer is no reason to publish
+// everything, for the one that comes after it.
+func TestAnswerNobodyHeard(t *testing.T) {
+	run(t, func(o *outbox, d *directory) {
+		o.add(30)
+		o.sent, d.last = 20, 20
+	}, func(t *testing.T, o *outbox, d *directory) {
+		if o.republished != 0 || len(d.seqs) != 10 || o.left() != 0 {
+			t.Errorf("applied %v, %d times everything", d.seqs, o.republished)
+		}
+	})
+}
+
+// A copy of the database takes over that lacks what was sent last. It hands out
+// the same sequences again, for other things.
+func TestDatabaseIsSetBack(t *testing.T) {
+	run(t, nothing, func(t *testing.T, o *outbox, d *directory) {
+		o.add(20)
+		synctest.Wait()
+		o.mu.Lock()
+		o.last, o.acked, o.sent = 15, 15, 15
+		o.mu.Unlock()
+		o.add(5)
+		synctest.Wait()
+		if o.republished != 1 || len(d.seqs) != 30 || o.left() != 0 {
+			t.Errorf("applied %v, %d times everything", d.seqs, o.republished)
+		}
+	})
+}
+
 // A directory that answers and applies nothing is not asked in a tight loop.
+// A directory that loses what it is told, each time, does not keep the region busy
+// with nothing else; and is told when it has come to its senses.
+func TestPUB12ForgetfulDirectory(t *testing.T) {
+	run(t, func(o *outbox, d *directory) { o.add(3); d.forgets = true }, func(t *testing.T, o *outbox, d *directory) {
+		pass(time.Hour)
+		if o.republished < 3 || o.republished > 40 {
+			t.Errorf("published everything %d times in an hour", o.republished)
+		}
+		d.set(func(d *directory) { d.forgets = false })
+		o.add(1)
+		pass(6 * time.Minute)
+		if o.left() != 0 || d.last != o.acked {
+			t.Errorf("%d left, the directory at %d of %d", o.left(), d.last, o.acked)
+		}
+		d.seqs = nil
+	})
+}
+
 func TestDeafDirectory(t *testing.T) {
 	run(t, nothing, func(t *testing.T, o *outbox, d *directory) {
 		d.set(func(d *directory) { d.deaf = true })
@@ -248,6 +342,25 @@ func TestDeafDirectory(t *testing.T) {
 		pass(16 * time.Second)
 		if o.left() != 0 {
 			t.Error("not published in the end")
+		}
+	})
+}
+
+// A process whose keys are not those of the one that started last sends nothing,
+// and compares notes with the directory when it takes over.
+func TestLeftToAnother(t *testing.T) {
+	run(t, func(o *outbox, _ *directory) { o.held = true }, func(t *testing.T, o *outbox, d *directory) {
+		o.add(3)
+		pass(time.Minute)
+		if len(d.seqs) != 0 || o.left() != 3 {
+			t.Errorf("applied %v beside another process", d.seqs)
+		}
+		o.mu.Lock()
+		o.held = false
+		o.mu.Unlock()
+		pass(16 * time.Second)
+		if len(d.seqs) != 3 || o.left() != 0 || o.republished != 0 {
+			t.Errorf("applied %v after taking over", d.seqs)
 		}
 	})
 }

@@ -37,9 +37,10 @@ func (s *Store) startAttempt(ctx context.Context, q querier, portalID string, v 
 }
 
 // StartFromTicket spends a ticket that was opened, once for ever, and starts an
-// attempt with what it said. It is portal.ErrTicket when it was spent before.
-// Expires is the ticket's own: the row is kept well beyond it.
-func (s *Store) StartFromTicket(ctx context.Context, portalID string, v portal.Visitor, ticketID string, expires time.Time, a portal.Attempt) (handle string, err error) {
+// attempt with what it said. It is portal.ErrTicket when it was spent before, or
+// may have been: one issued before this database was restored. Both times are
+// the ticket's own: the row is kept well beyond its end.
+func (s *Store) StartFromTicket(ctx context.Context, portalID string, v portal.Visitor, ticketID string, issued, expires time.Time, a portal.Attempt) (handle string, err error) {
 	if ticketID == "" || v.Browser == "" {
 		return "", portal.ErrTicket
 	}
@@ -49,7 +50,9 @@ func (s *Store) StartFromTicket(ctx context.Context, portalID string, v portal.V
 	}
 	defer func() { _ = tx.Rollback() }()
 	keep := max(micros(expires), micros(s.now())) + time.Hour.Microseconds()
-	first, err := one(ctx, tx, `INSERT INTO tickets (id, expires) VALUES ($1, $2) ON CONFLICT DO NOTHING`, ticketID, keep)
+	first, err := one(ctx, tx, `INSERT INTO tickets (id, expires)
+		SELECT CAST($1 AS TEXT), CAST($2 AS BIGINT) FROM restored WHERE at < CAST($3 AS BIGINT) ON CONFLICT DO NOTHING`,
+		ticketID, keep, micros(issued.Add(-frontDoorAhead)))
 	if err != nil {
 		return "", failed("spend ticket", err)
 	}

@@ -48,7 +48,7 @@ func (s *Store) SignInFederated(ctx context.Context, portalID string, v portal.V
 		if err := u.spendOnce(ctx, c, id); err != nil {
 			return u.refuseKnown(no, err)
 		}
-		att, err := u.spendLeg(ctx, c, f)
+		att, err := u.spendLeg(ctx, c, f, id)
 		if err != nil {
 			return u.refuseKnown(no, err)
 		}
@@ -122,13 +122,18 @@ func (u *unit) spendOnce(ctx context.Context, c federation.Connection, id federa
 	return err
 }
 
-// spendLeg takes the leg and its attempt out of their tables.
-func (u *unit) spendLeg(ctx context.Context, c federation.Connection, f portal.Federated) (attempt, error) {
+// spendLeg takes the leg and its attempt out of their tables. Where there is
+// none, nothing but the one-time fact keeps an assertion from being used again,
+// so one that a restore may have made us forget is refused.
+func (u *unit) spendLeg(ctx context.Context, c federation.Connection, f portal.Federated, id federation.Identity) (attempt, error) {
 	if f.State == "" {
 		if c.SAML == nil || !c.SAML.AllowIDPInitiated {
 			return attempt{}, errUnsolicited
 		}
-		return attempt{}, nil
+		if forgotten, err := u.beforeRestore(ctx, id.Issued); err != nil || !forgotten {
+			return attempt{}, err
+		}
+		return attempt{}, errReplayed
 	}
 	ok, err := one(ctx, u, `DELETE FROM federations WHERE state = $1 AND sso = $2 AND portal = $3 AND connection = $4 AND expires > $5`,
 		portal.Secret(f.State).Digest(), blob(portal.Secret(f.ID).Digest()), u.portal, c.ID, micros(u.now))

@@ -123,8 +123,7 @@ func (s *Store) InvitationByToken(ctx context.Context, portalID string, token po
 	if a == nil || a.Status != portal.Invited {
 		return inv, portal.ErrLink
 	}
-	return portal.Invitation{Portal: portalID, Account: a.ID, Address: t.Address, GivenName: a.GivenName,
-		FamilyName: a.FamilyName, Expires: t.Expires}, nil
+	return portal.Invitation{Portal: portalID, Address: t.Address, GivenName: a.GivenName, FamilyName: a.FamilyName}, nil
 }
 
 // RedeemInvitation is the first sign-in by the invitation's link: it takes the

@@ -46,9 +46,13 @@ func (u *unit) post(ctx context.Context, a *account, l portal.Letter) error {
 		l.To = a.Primary
 	}
 	u.posted = true
+	at := p.At(u.s.StandIn)
+	if at == "" {
+		at = p.URL // the standby was taken off the portal a moment ago
+	}
 	return u.s.queue(ctx, u, u.portal, sealedLetter{
 		Kind: l.Kind, To: l.To.Clear(), Name: strings.TrimSpace(a.GivenName + " " + a.FamilyName),
-		Portal: p.Name, URL: p.URL, Contact: p.Contact, Token: l.Token.Clear(), Temporary: l.Temporary.Clear(),
+		Portal: p.Name, URL: at, Contact: p.Contact, Token: l.Token.Clear(), Temporary: l.Temporary.Clear(),
 		Federated: l.Federated, Expires: micros(l.Expires),
 	}, u.now)
 }
@@ -69,7 +73,7 @@ func (s *Store) queue(ctx context.Context, q querier, portalID string, l sealedL
 	if l.Expires > 0 {
 		expires = min(expires, l.Expires)
 	}
-	_, err = q.ExecContext(ctx, `INSERT INTO letters (id, portal, kind, sealed, tries, due, expires) VALUES ($1, $2, $3, $4, 0, $5, $6)`,
+	_, err = q.ExecContext(ctx, `INSERT INTO letters (id, portal, kind, sealed, tries, queued, due, expires) VALUES ($1, $2, $3, $4, 0, $5, $5, $6)`,
 		id, portalID, string(l.Kind), sealed, micros(now), expires)
 	return err
 }
@@ -78,6 +82,13 @@ func (s *Store) queue(ctx context.Context, q querier, portalID string, l sealedL
 // or failed; one that is not comes up again after a minute. Requests for a reset
 // are turned into letters on the way.
 func (s *Store) DueLetters(ctx context.Context, limit int) ([]portal.Posted, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, failed("take letters", err)
+	}
+	// What was taken is taken: a process that is stopped meanwhile would keep it
+	// from the others for as long as it is leased.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
 	for {
 		taken, err := s.takeLetters(ctx, limit)
 		if err != nil {

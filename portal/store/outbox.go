@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -64,6 +66,13 @@ func (s *Store) PendingClaims(ctx context.Context, region string, keys discovery
 		}
 		claims = append(claims, more...)
 	}
+	// Asked last: rows that were read before somebody else took over are older
+	// than everything queued then.
+	if held, _, _, err := s.holder(ctx); err != nil {
+		return nil, 0, failed("read outbox", err)
+	} else if held != "" && held != versionsOf(keys) {
+		return nil, 0, fmt.Errorf("pending claims: %w", errHeld)
+	}
 	return claims, after, nil
 }
 
@@ -119,7 +128,7 @@ func (w *claimWriter) claims(ctx context.Context, r pendingRow) ([]discovery.Cla
 			return nil, err
 		}
 		return []discovery.Claim{{Seq: r.seq, Portal: &discovery.Portal{
-			ID: p.ID, Name: p.Name, URL: p.URL, Disclosure: p.Disclosure, Region: w.region}}}, nil
+			ID: p.ID, Name: p.Name, URL: p.URL, Disclosure: p.Disclosure, Region: w.region, Standbys: p.Standbys}}}, nil
 	case portal.RouteChanged:
 		return w.route(ctx, r)
 	case portal.AddressChanged:
@@ -198,40 +207,48 @@ func (s *Store) Ack(ctx context.Context, last int64) error {
 	return failed("confirm", err)
 }
 
+// Sending notes, before claims are sent, that the directory may have those up to
+// a sequence from now on.
+func (s *Store) Sending(ctx context.Context, upTo int64) error {
+	_, err := s.db.ExecContext(ctx, `UPDATE outbox_counter SET sent = $1 WHERE id = 1 AND sent < $1`, upTo)
+	return failed("note what is sent", err)
+}
+
+// Sent is the highest sequence noted by Sending, by whichever process. A
+// directory that has more was told by a later state of this database, which has
+// been set back since.
+func (s *Store) Sent(ctx context.Context) (upTo int64, err error) {
+	err = s.db.QueryRowContext(ctx, `SELECT sent FROM outbox_counter WHERE id = 1`).Scan(&upTo)
+	return upTo, failed("read what was sent", err)
+}
+
 // Rebuild notes that last is what the front door has applied, be it less than
 // we thought or more, and queues everything again behind it. It is one
 // transaction: a note without the queue would pass for an up-to-date directory.
-func (s *Store) Rebuild(ctx context.Context, last int64) error {
+// after is what was confirmed when this was decided: where it no longer is,
+// another process has decided the same, and nothing is done.
+//
+// What the front door says is not believed beyond portal.MaxLearnt: whoever writes
+// to its database could otherwise leave this region no sequences, and with them no
+// way to change an account.
+func (s *Store) Rebuild(ctx context.Context, after, last int64) error {
+	if last > portal.MaxLearnt {
+		return fmt.Errorf("the directory names sequence %d, which no region has come to: see last in its table progress", last)
+	}
 	return s.change(ctx, "", portal.Visitor{}, func(u *unit) error {
-		if _, err := u.fastForward(ctx, last); err != nil {
+		var had int64
+		err := u.QueryRowContext(ctx, `UPDATE outbox_counter SET acked = $1 WHERE id = 1 AND acked = $2 RETURNING last`, last, after).Scan(&had)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := u.ExecContext(ctx, `UPDATE outbox_counter SET last = $1, sent = $1 WHERE id = 1`, max(had, last)); err != nil {
 			return err
 		}
 		return u.republish(ctx)
 	})
-}
-
-// CatchUp is Rebuild, only if last is beyond every sequence handed out here: a
-// sign that this database was restored.
-func (s *Store) CatchUp(ctx context.Context, last int64) (ahead bool, err error) {
-	err = s.change(ctx, "", portal.Visitor{}, func(u *unit) error {
-		if ahead, err = u.fastForward(ctx, last); err != nil || !ahead {
-			return err
-		}
-		return u.republish(ctx)
-	})
-	return ahead, err
-}
-
-func (u *unit) fastForward(ctx context.Context, last int64) (ahead bool, err error) {
-	var had int64
-	if err := u.QueryRowContext(ctx, `UPDATE outbox_counter SET acked = $1 WHERE id = 1 RETURNING last`, last).Scan(&had); err != nil {
-		return false, err
-	}
-	if last <= had {
-		return false, nil
-	}
-	_, err = u.ExecContext(ctx, `UPDATE outbox_counter SET last = $1 WHERE id = 1`, last)
-	return true, err
 }
 
 // Republish queues everything there is, and a sweep behind it: what this region

@@ -3,6 +3,7 @@ package store_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"testing"
 	"time"
@@ -151,13 +152,13 @@ func TestRepublish(t *testing.T) {
 		}
 		x.drain()
 		_, before := x.pending(blindKeys(1), 1)
-		if ahead, err := x.CatchUp(x.ctx, before); err != nil || ahead {
-			t.Fatalf("a directory in step: %t, %v", ahead, err)
+		if err := x.Rebuild(x.ctx, before-1, 0); err != nil {
+			t.Fatalf("decided before another process confirmed more: %v", err)
 		}
 		if claims, _ := x.pending(blindKeys(1), 1); len(claims) != 0 {
 			t.Fatalf("%d claims for a directory in step", len(claims))
 		}
-		if err := x.Rebuild(x.ctx, 0); err != nil {
+		if err := x.Rebuild(x.ctx, before, 0); err != nil {
 			t.Fatalf("an empty directory: %v", err)
 		}
 		claims, after := x.pending(blindKeys(1), 100)
@@ -176,11 +177,42 @@ func TestRepublish(t *testing.T) {
 			t.Errorf("sweeps below %d; published from %d, before it up to %d", sweep.Sweep, claims[0].Seq, before)
 		}
 		// A directory that is ahead of a restored database.
-		if ahead, err := x.CatchUp(x.ctx, last+1000); err != nil || !ahead {
-			t.Errorf("ahead: %t, %v", ahead, err)
+		if err := x.Rebuild(x.ctx, 0, last+1000); err != nil {
+			t.Error(err)
+		}
+		if sent, err := x.Sent(x.ctx); err != nil || sent != last+1000 {
+			t.Errorf("the directory may have %d, %v", sent, err)
 		}
 		if claims, after := x.pending(blindKeys(1), 100); after != last+1000 || claims[0].Seq <= after {
 			t.Errorf("from %d after %d", claims[0].Seq, after)
+		}
+	})
+}
+
+// Whoever writes to the directory's database, or answers in its place, may name
+// any sequence. The region loses nothing by it but being found.
+func TestPUB11DirectoryFarAhead(t *testing.T) {
+	each(t, func(t *testing.T, x *fixture) {
+		a := x.account("a@cloud.example")
+		x.drain()
+		for _, last := range []int64{math.MaxInt64, math.MaxInt64 - 1000, portal.MaxLearnt + 1, portal.MaxLearnt} {
+			_, after := x.pending(blindKeys(1), 1)
+			err := x.Rebuild(x.ctx, after, last)
+			if (err == nil) != (last <= portal.MaxLearnt) {
+				t.Errorf("%d: %v", last, err)
+			}
+			x.drain()
+		}
+		for range 200 {
+			if _, err := x.Disable(x.ctx, "acme", visitor("admin"), a.Primary); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := x.Enable(x.ctx, "acme", visitor("admin"), a.Primary); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if claims, after := x.pending(blindKeys(1), 10); len(claims) == 0 || claims[0].Seq <= after {
+			t.Errorf("%d claims after %d", len(claims), after)
 		}
 	})
 }

@@ -60,9 +60,28 @@ func (s *Store) guess(ctx context.Context, portalID string, v portal.Visitor, ad
 		return g, err
 	}
 	if wait > 0 {
-		return g, portal.TooMany("password_throttled", wait)
+		return g, s.slowed(ctx, portalID, v, g, portal.TooMany("password_throttled", wait))
 	}
 	return g, nil
+}
+
+// slowed audits that guessing has come so far that it is slowed, and returns
+// answer. Known and unknown addresses cost the same.
+func (s *Store) slowed(ctx context.Context, portalID string, v portal.Visitor, g guess, answer error) error {
+	wait, err := s.charge(ctx, portal.NoticeBuckets(portalID, g.address)...)
+	if err != nil {
+		return err
+	}
+	if wait > 0 {
+		return answer // it has been said
+	}
+	return s.change(ctx, portalID, v, func(u *unit) error {
+		e := portal.Event{Action: "session.refused", Method: string(discovery.Password)}
+		if g.account != nil {
+			e.Account = g.account.ID
+		}
+		return u.refuse(e, answer)
+	})
 }
 
 // match hashes outside of any transaction. What was no guess after all, a right

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"reflect"
 	"strings"
 
 	"github.com/domicile-sso/domicile/discovery"
@@ -13,10 +14,13 @@ import (
 var errNoPortal = &discovery.Error{Kind: discovery.NotFound, Field: "portal", Code: "portal_unknown",
 	Say: "There is no such portal in this region."}
 
+var errHostTaken = &discovery.Error{Kind: discovery.Conflict, Field: "url", Code: "portal_host_taken",
+	Say: "Another portal has this host name."}
+
 var errNoHost = &discovery.Error{Kind: discovery.Misdirected, Code: "host_unknown"}
 
-// CreatePortal makes a portal, or updates the name, the disclosure, the contact
-// and KeepSigned of the one with that ID. Its URL never changes: IdPs were told
+// CreatePortal makes a portal, or updates the name, the disclosure, the contact,
+// KeepSigned and the standbys of the one with that ID. Its URL never changes: IdPs were told
 // addresses that start with it. Changed is false when all was so before.
 func (s *Store) CreatePortal(ctx context.Context, p portal.Portal) (changed bool, err error) {
 	host, err := portal.CheckPortal(p)
@@ -38,29 +42,36 @@ func (s *Store) CreatePortal(ctx context.Context, p portal.Portal) (changed bool
 				Say: "This portal exists with another URL, and a portal's URL does not change."}
 		}
 		p.Created = old.Created
-		if old == p {
+		if reflect.DeepEqual(old, p) {
 			return nil
+		}
+		if err := u.putStandbys(ctx, p); err != nil {
+			return err
 		}
 		changed = true
 		u.audit(portal.Event{Action: "portal.changed", Method: "operator", Target: p.ID})
 		u.changes = append(u.changes, portal.Change{Topic: portal.PortalChanged, Portal: p.ID})
-		_, err = u.ExecContext(ctx, `UPDATE portals SET name = $1, disclosure = $2, contact = $3, keep_signed = $4 WHERE id = $5`,
-			p.Name, string(p.Disclosure), p.Contact, p.KeepSigned, p.ID)
+		_, err = u.ExecContext(ctx, `UPDATE portals SET name = $1, disclosure = $2, contact = $3, keep_signed = $4, standbys = $5 WHERE id = $6`,
+			p.Name, string(p.Disclosure), p.Contact, p.KeepSigned, discovery.StandbyText(p.Standbys), p.ID)
 		return err
 	})
 	return changed && err == nil, err
 }
 
 func (u *unit) insertPortal(ctx context.Context, p portal.Portal, host string) error {
-	made, err := one(ctx, u, `INSERT INTO portals (id, name, url, host, disclosure, contact, keep_signed, created)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`,
-		p.ID, p.Name, p.URL, host, string(p.Disclosure), p.Contact, p.KeepSigned, micros(u.now))
+	made, err := one(ctx, u, `INSERT INTO portals (id, name, url, host, disclosure, contact, keep_signed, created, standbys)
+		SELECT CAST($1 AS TEXT), CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS TEXT), CAST($5 AS TEXT), CAST($6 AS TEXT),
+			CAST($7 AS BOOLEAN), CAST($8 AS BIGINT), CAST($9 AS TEXT)
+		WHERE NOT EXISTS (SELECT 1 FROM standby_hosts WHERE host = $4) ON CONFLICT DO NOTHING`,
+		p.ID, p.Name, p.URL, host, string(p.Disclosure), p.Contact, p.KeepSigned, micros(u.now), discovery.StandbyText(p.Standbys))
 	if err != nil {
 		return err
 	}
 	if !made {
-		return &discovery.Error{Kind: discovery.Conflict, Field: "url", Code: "portal_host_taken",
-			Say: "Another portal has this host name."}
+		return errHostTaken
+	}
+	if err := u.putStandbys(ctx, p); err != nil {
+		return err
 	}
 	_, err = u.ExecContext(ctx, `INSERT INTO audit_heads (portal, seq, hash) VALUES ($1, 0, '')`, p.ID)
 	if err != nil {
@@ -72,9 +83,14 @@ func (u *unit) insertPortal(ctx context.Context, p portal.Portal, host string) e
 }
 
 // PortalByHost finds the portal that a request's Host header names, port
-// included. An unknown one is Misdirected.
+// included. An unknown one is Misdirected: processes that stand in answer to the
+// hosts they have as a standby and to no other, and the region's own never to those.
 func (s *Store) PortalByHost(ctx context.Context, host string) (portal.Portal, error) {
-	p, err := readPortal(ctx, s.db, `host = $1`, strings.ToLower(host))
+	where, args := `host = $1`, []any{strings.ToLower(host)}
+	if s.StandIn != "" {
+		where, args = `id = (SELECT portal FROM standby_hosts WHERE host = $1 AND region = $2)`, append(args, s.StandIn)
+	}
+	p, err := readPortal(ctx, s.db, where, args...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return p, errNoHost
 	}
@@ -108,19 +124,19 @@ func (s *Store) Portals(ctx context.Context) ([]portal.Portal, error) {
 	return out, failed("read portals", rows.Err())
 }
 
-const portalColumns = `id, name, url, disclosure, contact, keep_signed, created`
+const portalColumns = `id, name, url, disclosure, contact, keep_signed, created, standbys`
 
-func readPortal(ctx context.Context, q querier, where string, arg any) (portal.Portal, error) {
-	return scanPortal(q.QueryRowContext(ctx, `SELECT `+portalColumns+` FROM portals WHERE `+where, arg))
+func readPortal(ctx context.Context, q querier, where string, args ...any) (portal.Portal, error) {
+	return scanPortal(q.QueryRowContext(ctx, `SELECT `+portalColumns+` FROM portals WHERE `+where, args...))
 }
 
 type scanner interface{ Scan(dest ...any) error }
 
 func scanPortal(row scanner) (portal.Portal, error) {
 	var p portal.Portal
-	var disclosure string
+	var disclosure, standbys string
 	var created int64
-	err := row.Scan(&p.ID, &p.Name, &p.URL, &disclosure, &p.Contact, &p.KeepSigned, &created)
-	p.Disclosure, p.Created = discovery.Disclosure(disclosure), when(created)
+	err := row.Scan(&p.ID, &p.Name, &p.URL, &disclosure, &p.Contact, &p.KeepSigned, &created, &standbys)
+	p.Disclosure, p.Created, p.Standbys = discovery.Disclosure(disclosure), when(created), discovery.ParseStandbys(standbys)
 	return p, err
 }

@@ -43,7 +43,7 @@ func TestTicketIsSpentOnce(t *testing.T) {
 	each(t, func(t *testing.T, x *fixture) {
 		expires := x.clock.now().Add(time.Minute)
 		got := parallel(func(i int) error {
-			_, err := x.StartFromTicket(x.ctx, "acme", visitor(fmt.Sprint(i)), "ticket-1", expires, portal.Attempt{Address: addr(t, "ada@acme.example")})
+			_, err := x.StartFromTicket(x.ctx, "acme", visitor(fmt.Sprint(i)), "ticket-1", x.clock.now(), expires, portal.Attempt{Address: addr(t, "ada@acme.example")})
 			return err
 		})
 		wantOne(t, got, "ticket_refused")
@@ -52,7 +52,7 @@ func TestTicketIsSpentOnce(t *testing.T) {
 		if _, err := x.Cleanup(x.ctx, 100); err != nil {
 			t.Fatal(err)
 		}
-		_, err := x.StartFromTicket(x.ctx, "acme", visitor("late"), "ticket-1", expires, portal.Attempt{})
+		_, err := x.StartFromTicket(x.ctx, "acme", visitor("late"), "ticket-1", x.clock.now(), expires, portal.Attempt{})
 		wantCode(t, err, "ticket_refused")
 	})
 }

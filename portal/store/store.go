@@ -10,6 +10,9 @@
 // What happens in one portal happens one after the other: a transaction that
 // changes anything takes the head of the portal's audit chain first, which
 // makes "read, decide, write" safe on both databases without further locks.
+//
+// A database is one region's for good: [Store.Settle]. After a backup is put
+// back, [Store.Restored] voids what may have been used meanwhile.
 package store
 
 import (
@@ -44,6 +47,12 @@ type Store struct {
 
 	// Lifetimes of sessions, to be set before the store is used. Zero: the usual.
 	Lifetimes portal.Lifetimes
+
+	// StandIn is the region whose processes use the store when they stand in for
+	// the region that the database is of, to be set before the store is used.
+	// Portals are found by their hosts there, links lead there, and every row of
+	// the audit log says so. Empty: the region's own processes.
+	StandIn string
 
 	changed chan struct{} // the outbox has new rows
 	posted  chan struct{} // the mail queue has new letters

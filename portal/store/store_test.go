@@ -38,6 +38,7 @@ type fixture struct {
 	ctx   context.Context
 	db    *sql.DB
 	clock *clock
+	key   []byte // of the vault
 	saml  federation.Connection
 	oidc  federation.Connection
 }
@@ -57,12 +58,13 @@ func onSQLite(t *testing.T) *fixture {
 
 func newFixture(t *testing.T, db *sql.DB) *fixture {
 	t.Helper()
-	vault, err := portal.NewVault(portal.NewVaultKey())
+	key := portal.NewVaultKey()
+	vault, err := portal.NewVault(key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := &clock{t: time.Date(2026, 5, 4, 9, 0, 0, 0, time.UTC)}
-	x := &fixture{Store: store.New(db, vault, c.now), t: t, ctx: t.Context(), db: db, clock: c}
+	x := &fixture{Store: store.New(db, vault, c.now), t: t, ctx: t.Context(), db: db, clock: c, key: key}
 	for _, p := range []portal.Portal{
 		{ID: "acme", Name: "Acme Corporation", URL: "https://acme.eu.example.com", KeepSigned: true, Contact: "it@acme.example", Disclosure: discovery.Listed},
 		{ID: "other", Name: "Other", URL: "https://other.eu.example.com"},

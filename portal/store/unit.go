@@ -117,11 +117,12 @@ func (u *unit) writeAudit(ctx context.Context) error {
 		return nil
 	}
 	for _, e := range u.events {
+		e.Via = u.s.StandIn
 		l := portal.NextLink(u.seq, u.hash, e)
 		_, err := u.ExecContext(ctx, `INSERT INTO audit
-			(portal, seq, hash, at, account, action, code, method, target, reference, client)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
-			l.Portal, l.Seq, l.Hash, micros(l.At), l.Account, l.Action, l.Code, l.Method, l.Target, l.Reference, l.Client)
+			(portal, seq, hash, at, account, action, code, method, target, reference, client, via)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+			l.Portal, l.Seq, l.Hash, micros(l.At), l.Account, l.Action, l.Code, l.Method, l.Target, l.Reference, l.Client, l.Via)
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,8 @@
 package web
 
 import (
+	"cmp"
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/domicile-sso/domicile/discovery"
 	"github.com/domicile-sso/domicile/discovery/page"
+	"github.com/domicile-sso/domicile/discovery/span"
 	"github.com/domicile-sso/domicile/federation"
 	"github.com/domicile-sso/domicile/federation/oidc"
 	"github.com/domicile-sso/domicile/federation/saml"
@@ -23,7 +26,7 @@ func (s *Site) startFederation(v *visit) error {
 	if err != nil {
 		return err
 	}
-	c, key, err := s.Store.Connection(v.r.Context(), v.portal.ID, v.connection)
+	c, key, err := v.federation(v.connection)
 	if err != nil {
 		return err
 	}
@@ -121,21 +124,33 @@ func origin(s string) string {
 	return u.Scheme + "://" + u.Host
 }
 
-// samlConnection is the connection of the path if it speaks SAML.
-func (s *Site) samlConnection(v *visit) (federation.Connection, saml.KeyPair, error) {
-	c, key, err := s.Store.Connection(v.r.Context(), v.portal.ID, v.connection)
-	if err == nil && (c.Kind != federation.SAML || c.SAML == nil) {
-		err = &discovery.Error{Kind: discovery.NotFound, Code: "connection_kind"}
-	}
-	return c, key, err
+// federation is a connection as it is used where this request is served.
+func (v *visit) federation(id string) (federation.Connection, saml.KeyPair, error) {
+	c, key, err := v.site.Store.Connection(v.r.Context(), v.portal.ID, id)
+	return portal.ConnectionAt(v.portal, c, v.site.Store.StandIn), key, err
 }
 
+// samlConnection is the connection of the path if it speaks SAML.
+func (s *Site) samlConnection(v *visit) (federation.Connection, saml.KeyPair, error) {
+	c, key, err := v.federation(v.connection)
+	return c, key, cmp.Or(err, speaksSAML(c))
+}
+
+func speaksSAML(c federation.Connection) error {
+	if c.Kind != federation.SAML || c.SAML == nil {
+		return &discovery.Error{Kind: discovery.NotFound, Code: "connection_kind"}
+	}
+	return nil
+}
+
+// metadata is the same wherever it is asked for: it lists the portal's own
+// address first, and then those of its standbys.
 func (s *Site) metadata(v *visit) error {
-	c, key, err := s.samlConnection(v)
-	if err != nil {
+	c, key, err := s.Store.Connection(v.r.Context(), v.portal.ID, v.connection)
+	if err := cmp.Or(err, speaksSAML(c)); err != nil {
 		return err
 	}
-	doc, err := saml.Metadata(c, key)
+	doc, err := saml.Metadata(c, key, portal.Addresses(v.portal, c)[1:]...)
 	if err != nil {
 		return &discovery.Error{Kind: discovery.Internal, Code: "metadata", Err: err}
 	}
@@ -166,7 +181,9 @@ func (s *Site) assertionConsumer(v *visit) error {
 	for _, l := range legs {
 		want.RequestIDs = append(want.RequestIDs, l.RequestID)
 	}
+	_, sp := v.verifying(c)
 	id, err := saml.Verify(response, want)
+	verified(sp, err)
 	if err != nil {
 		return s.turnBack(v, c, legOf(legs, relay), err)
 	}
@@ -257,7 +274,9 @@ func (s *Site) confirmUnsolicited(v *visit) error {
 	if err != nil {
 		return s.refuse(v, c, err)
 	}
+	_, sp := v.verifying(c)
 	id, err := saml.Verify(response, saml.Expect{Connection: c, Key: key, Now: s.Now()})
+	verified(sp, err)
 	if err == nil && id.InResponseTo != "" {
 		err = &federation.Refusal{Code: "in_response_to"}
 	}
@@ -270,7 +289,7 @@ func (s *Site) confirmUnsolicited(v *visit) error {
 
 // callback takes the answer of an OpenID provider.
 func (s *Site) callback(v *visit) error {
-	c, _, err := s.Store.Connection(v.r.Context(), v.portal.ID, v.connection)
+	c, _, err := v.federation(v.connection)
 	if err != nil {
 		return err
 	}
@@ -298,12 +317,32 @@ func (s *Site) callback(v *visit) error {
 	if err != nil {
 		return s.refuse(v, c, err)
 	}
-	id, err := s.RelyingParty.Callback(v.r.Context(), c, leg.Attempt, q)
+	ctx, sp := v.verifying(c)
+	id, err := s.RelyingParty.Callback(ctx, c, leg.Attempt, q)
+	verified(sp, err)
 	if err != nil {
 		return s.turnBack(v, c, leg, err)
 	}
 	in, err := s.Store.SignInFederated(v.r.Context(), v.portal.ID, v.visitor(), leg, id)
 	return s.arrived(v, discovery.OIDC, in, err)
+}
+
+// verifying starts the span of judging an identity provider's answer, which for
+// OpenID Connect includes asking it.
+func (v *visit) verifying(c federation.Connection) (context.Context, span.Span) {
+	ctx, sp := span.Start(v.r.Context(), span.Federation)
+	sp.Text(span.Kind, string(c.Kind))
+	return ctx, sp
+}
+
+// verified ends it, with the code of a refusal.
+func verified(sp span.Span, err error) {
+	var refusal *federation.Refusal
+	if errors.As(err, &refusal) {
+		sp.Text(span.Code, refusal.Code)
+		err = nil
+	}
+	sp.End(err)
 }
 
 // arrived ends a federated sign-in: in, or dully refused.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -24,11 +25,11 @@ func (s *Site) home(v *visit) error {
 	p := homePage{
 		Portal: v.portal.Name, Host: v.r.Host,
 		Name: a.GivenName, FullName: strings.TrimSpace(a.GivenName + " " + a.FamilyName), Address: a.Primary.Clear(),
-		Jurisdiction: s.Jurisdiction, Region: s.RegionName,
+		Jurisdiction: s.Jurisdiction, Region: cmp.Or(s.StandsInFor, s.RegionName), // where the data lies
 		Method: method, Ends: momentOf(sess.Absolute),
 	}
 	idle, _ := s.Store.Lifetimes.Of(sess.Kept)
-	p.Idle = "Earlier if you do not use it for " + span(idle)
+	p.Idle = "Earlier if you do not use it for " + inWords(idle)
 	if s.remembers() {
 		p.Remember = "/remember"
 	}

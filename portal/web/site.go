@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"embed"
 	"errors"
@@ -35,6 +36,11 @@ type Options struct {
 	RegionName   string // "Frankfurt": shown to people, may be empty
 	Jurisdiction string // "EU": where the data of these portals is kept
 
+	// StandsInFor is the region, as people read it, whose portals are served here
+	// while its own processes are down; Store.StandIn is this one then. Empty: these
+	// are the region's own processes.
+	StandsInFor string
+
 	Product    string             // what pages call the whole; empty: Domicile
 	FrontDoor  string             // public URL of the global page; empty: never mentioned
 	Publishing ed25519.PrivateKey // vouches for a browser at the front door; nil: not offered
@@ -63,10 +69,14 @@ func New(o Options) (*Site, error) {
 	if o.Store == nil || o.Now == nil {
 		return nil, errors.New("portal site: store and clock are required")
 	}
+	if (o.StandsInFor == "") != (o.Store.StandIn == "") {
+		return nil, errors.New("portal site: the store stands in, or the site does, but not both")
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	pages, err := page.New(files, page.Options{Log: o.Log, Product: o.Product, FrontDoor: o.FrontDoor})
+	pages, err := page.New(files, page.Options{Log: o.Log, Product: o.Product, FrontDoor: o.FrontDoor, StandIn: page.StandIn{
+		Region: cmp.Or(o.RegionName, o.Region), For: o.StandsInFor, Jurisdiction: o.Jurisdiction}})
 	if err != nil {
 		return nil, fmt.Errorf("portal site: %w", err)
 	}

@@ -133,8 +133,8 @@ func momentOf(t time.Time) moment {
 	return moment{Human: t.Format("2 January 2006, 15:04 UTC"), Machine: t.Format(time.RFC3339)}
 }
 
-// span is a length of time as people say it, rounded down.
-func span(d time.Duration) string {
+// inWords is a length of time as people say it, rounded down.
+func inWords(d time.Duration) string {
 	count := func(n int, unit string) string {
 		if n == 1 {
 			return "one " + unit

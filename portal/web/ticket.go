@@ -6,6 +6,7 @@ import (
 
 	"github.com/domicile-sso/domicile/discovery"
 	"github.com/domicile-sso/domicile/discovery/page"
+	"github.com/domicile-sso/domicile/discovery/span"
 	"github.com/domicile-sso/domicile/portal"
 	"github.com/domicile-sso/domicile/regions/ticket"
 )
@@ -30,7 +31,7 @@ func (s *Site) openTicket(v *visit, sealed string) error {
 	} else if err != nil && !errors.Is(err, portal.ErrNoSession) {
 		return err
 	}
-	handle, err := s.Store.StartFromTicket(v.r.Context(), v.portal.ID, v.newVisitor(), t.ID, t.Expires,
+	handle, err := s.Store.StartFromTicket(v.r.Context(), v.portal.ID, v.newVisitor(), t.ID, t.Issued, t.Expires,
 		portal.Attempt{Address: t.address, ReturnTo: "/", FromTicket: true})
 	if errors.Is(err, portal.ErrTicket) {
 		err = v.refuseTicket("ticket_spent")
@@ -51,6 +52,8 @@ type openedTicket struct {
 func (s *Site) readTicket(v *visit, sealed string) (openedTicket, error) {
 	code := "no_front_door"
 	if s.Tickets != nil {
+		_, sp := span.Start(v.r.Context(), span.OpenTicket)
+		defer sp.End(nil)
 		t, err := s.Tickets.Open(sealed, v.portal.ID)
 		if err == nil {
 			address, err := discovery.ParseAddress(t.Address)
@@ -65,6 +68,7 @@ func (s *Site) readTicket(v *visit, sealed string) (openedTicket, error) {
 				code = refusal.Code
 			}
 		}
+		sp.Text(span.Code, code)
 	}
 	return openedTicket{}, v.refuseTicket(code)
 }

@@ -198,6 +198,9 @@ func (v *visit) shown(err error) (*discovery.Error, error) {
 	default:
 		return nil, err
 	}
+	if e.Kind == discovery.TooMany {
+		v.site.pages.Record(v.r, err) // a refusal is in the audit log; this may not be
+	}
 	c := *e
 	if c.Say == "" {
 		c.Say = "That did not work. Please try again."

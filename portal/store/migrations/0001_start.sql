@@ -2,6 +2,14 @@
 
 -- Times are microseconds since 1970; 0 means never. Digests are SHA-256.
 
+-- Whose database this is, once somebody has said so.
+CREATE TABLE home (
+    id           INTEGER PRIMARY KEY CHECK (id = 1),
+    region       TEXT NOT NULL,
+    jurisdiction TEXT NOT NULL
+);
+INSERT INTO home (id, region, jurisdiction) VALUES (1, '', '');
+
 CREATE TABLE portals (
     id          TEXT PRIMARY KEY,
     name        TEXT NOT NULL,
@@ -10,8 +18,17 @@ CREATE TABLE portals (
     disclosure  TEXT NOT NULL,
     contact     TEXT NOT NULL,
     keep_signed BOOLEAN NOT NULL,
-    created     BIGINT NOT NULL
+    created     BIGINT NOT NULL,
+    standbys    TEXT NOT NULL DEFAULT '' -- region=URL, with a blank between two
 );
+
+-- The hosts of standbys: only processes that stand in answer to them.
+CREATE TABLE standby_hosts (
+    host   TEXT PRIMARY KEY,
+    portal TEXT NOT NULL REFERENCES portals (id),
+    region TEXT NOT NULL
+);
+CREATE INDEX standby_hosts_portal ON standby_hosts (portal);
 
 -- settings is JSON without secrets; secret and key_pair are sealed by the vault.
 CREATE TABLE connections (
@@ -154,6 +171,14 @@ CREATE TABLE assertions (
 );
 CREATE INDEX assertions_expires ON assertions (expires);
 
+-- When this database was last restored from a backup; 0: never. What was used
+-- between the backup and then is not known here, so what is older is refused.
+CREATE TABLE restored (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    at BIGINT NOT NULL
+);
+INSERT INTO restored (id, at) VALUES (1, 0);
+
 CREATE TABLE tokens (
     digest  BYTEA PRIMARY KEY,
     purpose TEXT NOT NULL,
@@ -188,13 +213,15 @@ CREATE TABLE audit (
     target    TEXT NOT NULL,
     reference TEXT NOT NULL,
     client    TEXT NOT NULL,
+    via       TEXT NOT NULL DEFAULT '', -- the region that stood in; empty: none did
     PRIMARY KEY (portal, seq)
 );
 CREATE INDEX audit_reference ON audit (reference);
 
 -- What the directory has to hear about, once for each thing. The counter gives
 -- sequence numbers inside the changing transaction, so that they are committed
--- in their order.
+-- in their order. versions are those of the blinding key that addresses are claimed
+-- under; seen is when a process that has them last looked.
 CREATE TABLE outbox (
     seq    BIGINT PRIMARY KEY,
     topic  TEXT NOT NULL,
@@ -204,11 +231,14 @@ CREATE TABLE outbox (
     UNIQUE (topic, portal, name)
 );
 CREATE TABLE outbox_counter (
-    id    INTEGER PRIMARY KEY CHECK (id = 1),
-    last  BIGINT NOT NULL,
-    acked BIGINT NOT NULL
+    id       INTEGER PRIMARY KEY CHECK (id = 1),
+    last     BIGINT NOT NULL,
+    sent     BIGINT NOT NULL DEFAULT 0, -- noted before claims are sent: the directory may have them
+    acked    BIGINT NOT NULL,
+    versions TEXT NOT NULL,
+    seen     BIGINT NOT NULL
 );
-INSERT INTO outbox_counter (id, last, acked) VALUES (1, 0, 0);
+INSERT INTO outbox_counter (id, last, acked, versions, seen) VALUES (1, 0, 0, '', 0);
 
 CREATE TABLE letters (
     id      TEXT PRIMARY KEY,
@@ -216,6 +246,7 @@ CREATE TABLE letters (
     kind    TEXT NOT NULL,
     sealed  BYTEA NOT NULL,
     tries   BIGINT NOT NULL,
+    queued  BIGINT NOT NULL,
     due     BIGINT NOT NULL,
     expires BIGINT NOT NULL
 );
