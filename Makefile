@@ -11,7 +11,7 @@ TESTFLAGS ?=
 # For example: make demo ARGS='--addr localhost:9000 --data /tmp/demo'
 ARGS ?=
 
-.PHONY: help build setup test lint demo bench
+.PHONY: help build setup test lint demo bench faults soak
 
 help:
 	@echo 'make demo    everything in one process: http://localhost:8080'
@@ -19,6 +19,8 @@ help:
 	@echo 'make setup   install the servers and tools that tests need'
 	@echo 'make lint    gofmt, vet, staticcheck'
 	@echo 'make bench   requests per second beside the bare limit'
+	@echo 'make faults  kill everything the product stands on, one by one, under load: a table'
+	@echo 'make soak    ten minutes of load: memory, goroutines, file descriptors'
 	@echo 'make build   bin/domicile'
 
 build:
@@ -44,3 +46,9 @@ demo:
 
 bench:
 	$(GO) run ./cmd/bench $(ARGS)
+
+faults: setup
+	FAULTS=full $(GO) test -count=1 -timeout 30m -v -run '^TestFaults$$' ./cmd/internal/faults
+
+soak: setup
+	SOAK=10m $(GO) test -count=1 -timeout 30m -v -run '^TestSoak$$' ./cmd/internal/faults

@@ -9,8 +9,11 @@ import (
 
 // Every measurement runs, in turns too short to say anything.
 func TestMeasures(t *testing.T) {
-	b := &bench{dir: t.TempDir(), round: 10 * time.Millisecond, rounds: 1, clients: 2, small: 200, large: 400}
+	b := &bench{dir: t.TempDir(), round: 10 * time.Millisecond, rounds: 1, clients: 2, small: 200, large: 400, huge: 400}
 	if err := b.discovery(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := b.stores(t.Context()); err != nil {
 		t.Error(err)
 	}
 	if err := b.federation(t.Context()); err != nil {

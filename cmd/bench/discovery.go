@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -53,11 +52,10 @@ func person(n int) string { return fmt.Sprintf("person%d@people.example", n) }
 // scatter walks about in no order that a page cache would like.
 func scatter(n int) int { return int(uint32(n)*2654435761) & 0x7fffffff }
 
-// A front is a front door with a directory of some size.
+// A front is a front door, and the region that it knows.
 type front struct {
 	*app.Discovery
-	record regions.Record
-	blind  discovery.BlindKeys
+	*parties
 }
 
 func (b *bench) discovery(ctx context.Context) error {
@@ -66,12 +64,16 @@ func (b *bench) discovery(ctx context.Context) error {
 	fmt.Fprintln(w, "directory\tquestion\tper second\tbare\tratio\tCPU\tbare\tratio\tp50\tbare\tp99\tbare\t")
 	rates := map[string][2]float64{}
 	for i, entries := range []int{b.small, b.large} {
-		f, err := b.front(ctx, entries)
+		f, err := b.front(ctx, fmt.Sprintf("sqlite:%s/directory-%d.db", b.dir, entries), nil)
 		if err != nil {
 			return err
 		}
+		if err := f.fill(ctx, entries); err != nil {
+			_ = f.Stop(ctx)
+			return err
+		}
 		for _, q := range questions(entries) {
-			us, bare, err := b.ask(ctx, f, q)
+			us, bare, err := b.ask(ctx, f, q, nil)
 			if err != nil {
 				_ = f.Stop(ctx)
 				return fmt.Errorf("%s: %w", q.name, err)
@@ -98,8 +100,9 @@ func (b *bench) discovery(ctx context.Context) error {
 
 func micro(d time.Duration) string { return fmt.Sprintf("%d µs", d.Microseconds()) }
 
-// ask measures one question beside a handler that writes what was answered.
-func (b *bench) ask(ctx context.Context, f *front, q question) (us, bare result, err error) {
+// ask measures one question beside a handler that writes what was answered, after
+// it has done what work there is.
+func (b *bench) ask(ctx context.Context, f *front, q question, work func() error) (us, bare result, err error) {
 	sample, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+f.Addr("public")+"/v1/discover", strings.NewReader(body(q.address(0))))
 	if err != nil {
 		return us, bare, err
@@ -117,6 +120,12 @@ func (b *bench) ask(ctx context.Context, f *front, q question) (us, bare result,
 	}
 	same := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
+		if work != nil {
+			if err := work(); err != nil {
+				w.WriteHeader(http.StatusServiceUnavailable) // which ends the measurement
+				return
+			}
+		}
 		for name, values := range res.Header {
 			if name != "Date" {
 				w.Header()[name] = values
@@ -140,11 +149,11 @@ func (b *bench) ask(ctx context.Context, f *front, q question) (us, bare result,
 			if strings.HasSuffix(q.name, "warm") {
 				make = func(n int) []byte { return cache[n%warm] }
 			}
-			return load(ctx, addr, b.clients, b.round, make)
+			return load(ctx, []string{addr}, b.clients, b.round, make)
 		}
 	}
 	ours := of(f.Addr("public"))
-	if _, err := load(ctx, f.Addr("public"), b.clients, b.round/4, func(n int) []byte { return request(q.address(n % warm)) }); err != nil {
+	if _, err := load(ctx, []string{f.Addr("public")}, b.clients, b.round/4, func(n int) []byte { return request(q.address(n % warm)) }); err != nil {
 		return us, bare, err
 	}
 	return b.turns(ctx, ours, of(same.Listener.Addr().String()))
@@ -157,59 +166,32 @@ func request(address string) []byte {
 	return fmt.Appendf(nil, "POST /v1/discover HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(text), text)
 }
 
-// front makes a front door as it is run, but for the limits, and fills it the
-// way a region does.
-func (b *bench) front(ctx context.Context, entries int) (*front, error) {
-	rootPublic, root, err := ed25519.GenerateKey(rand.Reader)
+// front makes a front door as it is run, but for the limits.
+func (b *bench) front(ctx context.Context, database string, change func(*app.DiscoveryOptions)) (*front, error) {
+	p, err := b.parties()
 	if err != nil {
 		return nil, err
 	}
-	publishing, _, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	_, tickets, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	opens, err := ticket.GenerateKey()
-	if err != nil {
-		return nil, err
-	}
-	now := time.Now().Truncate(time.Second)
-	f := &front{blind: discovery.BlindKeys{discovery.NewBlindKey(1, make([]byte, 32))}}
-	f.record = regions.Record{
-		Region: "eu-central", Jurisdiction: "EU", Name: "Frankfurt", Version: 1, Issued: now, Expires: now.AddDate(0, 1, 0),
-		Hosts: []string{"*.eu.example.com"}, TicketKeys: []regions.TicketKey{opens.Public()},
-		PublishingKeys: []regions.PublishingKey{{ID: regions.KeyID(publishing), Public: publishing}},
-	}
-	signed, err := regions.Sign(f.record, root)
-	if err != nil {
-		return nil, err
-	}
-	catalogue := filepath.Join(b.dir, "catalogue")
-	if err := regions.WriteFile(catalogue, []string{signed}); err != nil {
-		return nil, err
-	}
-	f.Discovery, err = app.NewDiscovery(ctx, app.DiscoveryOptions{
+	o := app.DiscoveryOptions{
 		Common: app.Common{
-			Listen: "127.0.0.1:0", Database: fmt.Sprintf("sqlite:%s/directory-%d.db", b.dir, entries), Migrate: true,
+			Listen: "127.0.0.1:0", Database: database, Migrate: true,
 			Log: slog.New(slog.NewJSONHandler(io.Discard, nil)),
 		},
-		URL: "http://localhost", Internal: "127.0.0.1:0", Tickets: tickets, Secret: make([]byte, 32), BlindKeys: f.blind,
-		Roots: []ed25519.PublicKey{rootPublic}, Catalogue: catalogue, Limits: web.Limits{DangerouslyUnlimited: true},
-	})
+		URL: "http://localhost", Internal: "127.0.0.1:0", Tickets: p.tickets, Secrets: [][]byte{make([]byte, 32)}, BlindKeys: p.blind,
+		Roots: []ed25519.PublicKey{p.root}, Catalogue: p.catalogue, Limits: web.Limits{DangerouslyUnlimited: true},
+	}
+	if change != nil {
+		change(&o)
+	}
+	d, err := app.NewDiscovery(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	if err := f.fill(ctx, entries); err != nil {
-		_ = f.Stop(ctx)
-		return nil, err
-	}
-	f.Start()
-	return f, nil
+	d.Start()
+	return &front{d, p}, nil
 }
 
+// fill claims portals and people, the way a region does.
 func (f *front) fill(ctx context.Context, entries int) error {
 	ways := []discovery.SignIn{discovery.Password}
 	var claims []discovery.Claim

@@ -28,11 +28,11 @@ func (r result) quantile(q float64) time.Duration {
 	return r.latencies[min(len(r.latencies)-1, int(q*float64(len(r.latencies))))]
 }
 
-// load asks a server over a few connections, each of them as soon as it has an
-// answer, for as long as a turn takes. The generator shares the processors with
+// load asks a server, or several, over a few connections, each of them as soon as
+// it has an answer, for as long as a turn takes. The generator shares the processors with
 // the server, so it writes requests that are ready made and reads no more of an
 // answer than where it ends.
-func load(ctx context.Context, addr string, clients int, d time.Duration, request func(n int) []byte) (result, error) {
+func load(ctx context.Context, addrs []string, clients int, d time.Duration, request func(n int) []byte) (result, error) {
 	ctx, cancel := context.WithTimeout(ctx, d+30*time.Second)
 	defer cancel()
 	var wg sync.WaitGroup
@@ -43,7 +43,7 @@ func load(ctx context.Context, addr string, clients int, d time.Duration, reques
 	end := begin.Add(d)
 	for c := range clients {
 		wg.Go(func() {
-			took, err := client(ctx, addr, end, func(n int) []byte { return request(c + n*clients) })
+			took, err := client(ctx, addrs[c%len(addrs)], end, func(n int) []byte { return request(c + n*clients) })
 			mu.Lock()
 			defer mu.Unlock()
 			all = append(all, took...)

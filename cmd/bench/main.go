@@ -2,10 +2,13 @@
 // run and in turns, and prints ratios: absolute numbers say more about the
 // machine than about us.
 //
-//	go run ./cmd/bench [-quick] [-only discovery,federation,demo]
+//	go run ./cmd/bench [-quick] [-only discovery,stores,federation,demo] [-huge 10000000]
 //
 // Discovery is measured over loopback, through the real chain, with access logs
 // written as JSON, beside a bare net/http handler that writes the same bytes.
+// Stores are the same on real Redis and PostgreSQL servers, beside a handler that
+// asks them for one row; how large entries are, how fast claims are taken in and
+// how soon a change is found.
 // Federation is measured in memory beside the bare signature check. The demo is
 // the real binary: time until it is open, and memory then.
 package main
@@ -32,11 +35,15 @@ type bench struct {
 	clients int           // connections at once
 	small   int           // entries of the small directory
 	large   int           // and of the large one
+	huge    int           // and of the large one in Postgres
+
+	known *parties
 }
 
 func main() {
 	quick := flag.Bool("quick", false, "short turns and a large directory of 100 thousand entries")
-	only := flag.String("only", "discovery,federation,demo", "what to measure")
+	only := flag.String("only", "discovery,stores,federation,demo", "what to measure")
+	huge := flag.Int("huge", 1_000_000, "entries of the large directory in PostgreSQL")
 	profile := flag.String("cpuprofile", "", "write a CPU profile to this file")
 	flag.Parse()
 	if *profile != "" {
@@ -52,35 +59,37 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := measure(ctx, *quick, strings.Split(*only, ",")); err != nil {
+	if err := measure(ctx, *quick, *huge, strings.Split(*only, ",")); err != nil {
 		pprof.StopCPUProfile()
 		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
 		os.Exit(1)
 	}
 }
 
-func measure(ctx context.Context, quick bool, what []string) (err error) {
+func measure(ctx context.Context, quick bool, huge int, what []string) (err error) {
 	dir, err := os.MkdirTemp("", "domicile-bench-")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	serve.Tune() // as the servers do
-	b := &bench{dir: dir, round: time.Second, rounds: 5, clients: 8, small: 10_000, large: 1_000_000}
+	b := &bench{dir: dir, round: time.Second, rounds: 5, clients: 8, small: 10_000, large: 1_000_000, huge: huge}
 	if quick {
-		b.round, b.rounds, b.large = 200*time.Millisecond, 3, 100_000
+		b.round, b.rounds, b.large, b.huge = 200*time.Millisecond, 3, 100_000, min(huge, 100_000)
 	}
 	fmt.Printf("%s, %d processors, %s; %d turns of %s each\n", runtime.Version(), runtime.GOMAXPROCS(0), runtime.GOARCH, b.rounds, b.round)
 	for _, name := range what {
 		switch name {
 		case "discovery":
 			err = b.discovery(ctx)
+		case "stores":
+			err = b.stores(ctx)
 		case "federation":
 			err = b.federation(ctx)
 		case "demo":
 			err = b.demo(ctx)
 		default:
-			err = fmt.Errorf("%q is none of discovery, federation, demo", name)
+			err = fmt.Errorf("%q is none of discovery, stores, federation, demo", name)
 		}
 		if err != nil {
 			return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/spf13/cobra"
@@ -107,7 +108,7 @@ with --addresses: a listing tends to end up in a ticket.`,
 			}
 			t := r.table(columns...)
 			for _, a := range all {
-				cells := []string{a.ID, string(a.Status), date(a.Created), or(date(a.LastSignIn), "never")}
+				cells := []string{a.ID, string(a.Status), date(a.Created), cmp.Or(date(a.LastSignIn), "never")}
 				if addresses {
 					cells = append(cells, a.Primary.Clear())
 				}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -29,6 +30,7 @@ A person who is refused sees a reference, such as K3XQ-7MTA, and nothing else. T
 row with that reference has the reason as a code. Rows name accounts by ID, as
 "domicile account list" does, and clients by their network. Without --portal, all
 portals of the region are looked through; the newest rows are shown, oldest first.
+SERVED BY is the region whose processes stood in when it happened; mostly none did.
 
 With --verify the rows are not shown but checked: each one is chained to the one
 before, so that a row which was edited, deleted or moved is found. Whoever can
@@ -119,11 +121,11 @@ func (r *operator) showAudit(portals []string, q auditQuery) error {
 	})
 	rows = rows[max(0, len(rows)-q.limit):]
 
-	t := r.table("TIME", "PORTAL", "ACTION", "CODE", "METHOD", "TARGET", "ACCOUNT", "CLIENT", "REFERENCE")
+	t := r.table("TIME", "PORTAL", "ACTION", "CODE", "METHOD", "TARGET", "ACCOUNT", "SERVED BY", "CLIENT", "REFERENCE")
 	for _, l := range rows {
-		cells := []string{l.At.UTC().Format(time.RFC3339), or(l.Portal, ofRegion)}
-		for _, s := range []string{l.Action, l.Code, l.Method, l.Target, l.Account, l.Client, l.Reference} {
-			cells = append(cells, or(s, "-"))
+		cells := []string{l.At.UTC().Format(time.RFC3339), cmp.Or(l.Portal, ofRegion)}
+		for _, s := range []string{l.Action, l.Code, l.Method, l.Target, l.Account, l.Via, l.Client, l.Reference} {
+			cells = append(cells, cmp.Or(s, "-"))
 		}
 		t.row(cells...)
 	}
@@ -148,7 +150,7 @@ func (r *operator) verifyAudit(portals []string, anchor string) error {
 	var broken []error
 	check := func(id string, err error) bool {
 		if err != nil {
-			broken = append(broken, fmt.Errorf("portal %s: %w", or(id, ofRegion), err))
+			broken = append(broken, fmt.Errorf("portal %s: %w", cmp.Or(id, ofRegion), err))
 		}
 		return err == nil
 	}
@@ -161,7 +163,7 @@ func (r *operator) verifyAudit(portals []string, anchor string) error {
 		if h, ok := noted[id]; ok && !check(id, r.store.AuditHas(r.ctx, id, h.seq, h.hash)) {
 			continue
 		}
-		t.row(or(id, ofRegion), strconv.FormatInt(last.Seq, 10), or(last.Hash, "-"))
+		t.row(cmp.Or(id, ofRegion), strconv.FormatInt(last.Seq, 10), cmp.Or(last.Hash, "-"))
 	}
 	for _, id := range slices.Sorted(maps.Keys(noted)) {
 		if all := portals[0] == ""; all && !slices.Contains(portals, id) {

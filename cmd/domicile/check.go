@@ -40,6 +40,9 @@ warning. The exit code is 0 when a server would start with the file.`,
 				warnings = c.Warnings
 			case *config.Discovery:
 				role, warnings = "discovery", c.Warnings
+				if c.Catalogue.File == "" {
+					break // Consul carries the records; checking a file asks no server
+				}
 				if err := checkCatalogue(cmd, c.Catalogue); err != nil {
 					return err
 				}

@@ -12,6 +12,7 @@ import (
 	"github.com/domicile-sso/domicile/federation/fetch"
 	"github.com/domicile-sso/domicile/federation/oidc"
 	"github.com/domicile-sso/domicile/federation/saml"
+	"github.com/domicile-sso/domicile/portal"
 )
 
 func connectionCommand() *cobra.Command {
@@ -219,21 +220,32 @@ func (r *operator) put(c federation.Connection) error {
 	if err != nil {
 		return err
 	}
+	p, err := r.store.PortalByID(r.ctx, stored.Portal)
+	if err != nil {
+		return err
+	}
 	r.did(changed, "Connection %s serves portal %s.", stored.ID, stored.Portal)
-	r.tell(stored)
+	r.tell(p, stored)
 	return nil
 }
 
 // tell prints what the provider has to know of us.
-func (r *operator) tell(c federation.Connection) {
+func (r *operator) tell(p portal.Portal, c federation.Connection) {
+	addresses := portal.Addresses(p, c)
 	r.say("\nGive this to the administrator of the identity provider:")
 	switch c.Kind {
 	case federation.SAML:
 		r.say("  Entity ID (audience)  %s", c.SAML.EntityID)
-		r.say("  ACS URL (reply URL)   %s", c.SAML.ACS)
+		r.say("  ACS URL (reply URL)   %s", addresses[0])
+		for _, a := range addresses[1:] {
+			r.say("    of a standby        %s", a)
+		}
 		r.say("  Metadata              %s", c.SAML.EntityID)
 	case federation.OIDC:
-		r.say("  Redirect URI          %s", c.OIDC.RedirectURI)
+		r.say("  Redirect URI          %s", addresses[0])
+		for _, a := range addresses[1:] {
+			r.say("    of a standby        %s", a)
+		}
 	}
 }
 
@@ -245,7 +257,8 @@ func connectionList() *cobra.Command {
 		Example: "  domicile connection list --config eu.yaml --portal acme",
 		Args:    noArgs,
 		RunE: onRegion(func(r *operator, _ []string) error {
-			if _, err := r.store.PortalByID(r.ctx, id); err != nil {
+			p, err := r.store.PortalByID(r.ctx, id)
+			if err != nil {
 				return err
 			}
 			all, err := r.store.Connections(r.ctx, id)
@@ -254,14 +267,14 @@ func connectionList() *cobra.Command {
 			}
 			t := r.table("ID", "KIND", "NAME", "PROVIDER", "OURS")
 			for _, c := range all {
-				provider, ours := "", ""
+				provider := ""
 				if c.SAML != nil {
-					provider, ours = c.SAML.IDPEntityID, c.SAML.ACS
+					provider = c.SAML.IDPEntityID
 				}
 				if c.OIDC != nil {
-					provider, ours = c.OIDC.Issuer, c.OIDC.RedirectURI
+					provider = c.OIDC.Issuer
 				}
-				t.row(c.ID, string(c.Kind), c.Name, provider, ours)
+				t.row(c.ID, string(c.Kind), c.Name, provider, strings.Join(portal.Addresses(p, c), " "))
 			}
 			return t.done("Portal " + id + " has no connections yet.")
 		}),

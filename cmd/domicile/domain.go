@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"github.com/spf13/cobra"
 
 	"github.com/domicile-sso/domicile/discovery"
@@ -81,7 +82,7 @@ func domainList() *cobra.Command {
 			}
 			t := r.table("DOMAIN", "CONNECTION", "PASSWORD", "JIT", "PROOF", "SINCE")
 			for _, d := range all {
-				t.row(d.Name, or(d.Connection, "-"), yes(d.Password), yes(d.JIT), d.Proof, date(d.Proven))
+				t.row(d.Name, cmp.Or(d.Connection, "-"), yes(d.Password), yes(d.JIT), d.Proof, date(d.Proven))
 			}
 			return t.done("Portal " + id + " has no domains yet.")
 		}),

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"filippo.io/age"
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 
@@ -36,11 +37,25 @@ func regionKeygenCommand() *cobra.Command {
 			"front-door.key signs inside tickets, cookie.key protects the front door's cookies;\nboth stay there. front-door.pub goes into every region's configuration\n(front_door.ticket_keys).", frontDoorFiles),
 		keygenCommand("blind-id", "Make a key that blinds addresses",
 			"blind-id.key must be the same on the front door and in every region: copy it there\nby a way you trust (blind_id_keys). Without it, the directory tells nobody anything.", blindIDFiles),
-		keygenRegionCommand())
-	c.Long = `Make the keys of one party.
+		keygenCommand("backup", "Make a key pair for backups",
+			"backup.pub encrypts backups and may lie on every server (domicile backup --recipient).\nbackup.key reads them: keep it offline, and not in one place only, since without it\nthere is no restoring. Both are keys of age-encryption.org, and resist quantum\ncomputers.", backupFiles),
+		keygenRegionCommand(),
+		keygenCommand("cookie", "Make a cookie key of a front door, to take over from another",
+			"cookie.key goes to every front door on the same database: first behind the older one\nunder cookie_key_files, then in front of it.", cookieFiles),
+		keygenCommand("signing", "Make a key that signs inside tickets, to take over from another",
+			"front-door.key takes the place of the front door's ticket_key_file, once front-door.pub\nstands in every region's configuration (front_door.ticket_keys) beside the older one.", signingFiles),
+		keygenCommand("ticket", "Make a region's key that opens tickets, to take over from another",
+			"ticket.key goes in front of the older one under keys.ticket_key_files; then the line\nof ticket.pub goes in front under ticket_keys of the region's description, which is\nsigned again.", ticketFiles),
+		keygenCommand("publishing", "Make a region's key that signs claims, to take over from another",
+			"The line of publishing.pub goes under publishing_keys of the region's description,\nwhich is signed again; then publishing.key takes the place of the region's\nkeys.publishing_key_file.", publishingFiles),
+		keygenCommand("data", "Make a region's data key, to take over from another",
+			"data.key goes to every server of the region: first behind the older one under\nkeys.data_key_files, then in front of it. Then: domicile keys reseal.", dataFiles))
+	c.Long = `Make the keys of one party, or a single key that takes over from another.
 
 Private keys are written for their owner alone (mode 0600). No file is ever
-overwritten: to roll a key over, write to another folder.`
+overwritten: to roll a key over, write to another folder. docs/operating.md says
+under "Rotating keys" step by step where a new one goes and when the old one may
+be destroyed.`
 	return c
 }
 
@@ -69,7 +84,7 @@ func keygenCommand(name, short, long string, files func() ([]keyFile, error)) *c
 
 func keygenRegionCommand() *cobra.Command {
 	var out, jurisdiction, name string
-	var hosts []string
+	var hosts, standbys []string
 	c := &cobra.Command{
 		Use:   "region REGION --jurisdiction EU --name Frankfurt --host '*.eu.example.com' --out DIR",
 		Short: "Make the keys of a region, and its description to be signed",
@@ -85,7 +100,7 @@ REGION.yaml holds the public halves and is what "domicile region sign" signs.`,
 			if out == "" || jurisdiction == "" || name == "" || len(hosts) == 0 {
 				return misused("--jurisdiction, --name, --host and --out are needed")
 			}
-			files, err := regionFiles(regions.Record{Region: args[0], Jurisdiction: jurisdiction, Name: name, Hosts: hosts})
+			files, err := regionFiles(regions.Record{Region: args[0], Jurisdiction: jurisdiction, Name: name, Hosts: hosts, Standbys: standbys})
 			if err != nil {
 				return err
 			}
@@ -95,6 +110,7 @@ REGION.yaml holds the public halves and is what "domicile region sign" signs.`,
 	c.Flags().StringVar(&out, "out", "", "folder to write to; made when it is not there")
 	c.Flags().StringVar(&jurisdiction, "jurisdiction", "", "legal territory, such as EU")
 	c.Flags().StringVar(&name, "name", "", "what people read, such as Frankfurt")
+	c.Flags().StringArrayVar(&standbys, "standby", nil, "region of the same jurisdiction that stands in for this one, the first choice first; may be given several times")
 	c.Flags().StringArrayVar(&hosts, "host", nil, "host of portals, or '*.' and a domain; may be given several times")
 	return c
 }
@@ -137,6 +153,49 @@ func blindIDFiles() ([]keyFile, error) {
 	}, nil
 }
 
+func backupFiles() ([]keyFile, error) {
+	k, err := age.GenerateHybridIdentity()
+	if err != nil {
+		return nil, fmt.Errorf("make key: %w", err)
+	}
+	return []keyFile{
+		{"backup.key", "Reads backups. Keep it offline, in more than one place.", k.String(), true},
+		{"backup.pub", "Encrypts backups.", k.Recipient().String(), false},
+	}, nil
+}
+
+func cookieFiles() ([]keyFile, error) {
+	return []keyFile{{"cookie.key", "Protects the front door's cookies. It stays there.", random(config.CookieKey), true}}, nil
+}
+
+func signingFiles() ([]keyFile, error) {
+	files, err := frontDoorFiles()
+	return files[:2], err
+}
+
+func ticketFiles() ([]keyFile, error) {
+	opener, err := ticket.GenerateKey()
+	if err != nil {
+		return nil, err
+	}
+	return []keyFile{
+		{"ticket.key", "Opens tickets. It stays in the region.", opener.Text(), true},
+		{"ticket.pub", "Seals tickets. It goes into the region's description.", config.EncodeKey(config.TicketPublic, opener.Public().Public), false},
+	}, nil
+}
+
+func publishingFiles() ([]keyFile, error) {
+	private, public, err := signingPair(config.PublishingKey, config.PublishPublic)
+	return []keyFile{
+		{"publishing.key", "Signs claims. It stays in the region.", private, true},
+		{"publishing.pub", "Verifies claims. It goes into the region's description.", public, false},
+	}, err
+}
+
+func dataFiles() ([]keyFile, error) {
+	return []keyFile{{"data.key", "Seals secrets in the database. It stays in the region.", random(config.DataKey), true}}, nil
+}
+
 func regionFiles(r regions.Record) ([]keyFile, error) {
 	opener, err := ticket.GenerateKey()
 	if err != nil {
@@ -151,14 +210,18 @@ func regionFiles(r regions.Record) ([]keyFile, error) {
 	if err := signable(r, opener.Public(), public); err != nil {
 		return nil, err
 	}
-	description, err := yaml.Marshal(yaml.MapSlice{
+	described := yaml.MapSlice{
 		{Key: "region", Value: r.Region},
 		{Key: "jurisdiction", Value: r.Jurisdiction},
 		{Key: "name", Value: r.Name},
 		{Key: "hosts", Value: r.Hosts},
 		{Key: "ticket_keys", Value: []string{config.EncodeKey(config.TicketPublic, opener.Public().Public)}},
 		{Key: "publishing_keys", Value: []string{public}},
-	})
+	}
+	if len(r.Standbys) > 0 {
+		described = append(described, yaml.MapItem{Key: "standbys", Value: r.Standbys})
+	}
+	description, err := yaml.Marshal(described)
 	if err != nil {
 		return nil, fmt.Errorf("describe region: %w", err)
 	}

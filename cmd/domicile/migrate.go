@@ -2,7 +2,6 @@ package main
 
 import (
 	"database/sql"
-	"errors"
 	"fmt"
 	"io/fs"
 	"strings"
@@ -49,7 +48,7 @@ func migrateStepCommand(use, short, long string, step func(*cobra.Command, *sql.
 			case *config.Portal:
 				location, migrations = c.Database, portalstore.Migrations
 			}
-			db, err := sqldb.Open(cmd.Context(), location.Reveal())
+			db, err := sqldb.Options{Unhurried: true}.Open(cmd.Context(), location.Reveal())
 			if err != nil {
 				return err
 			}
@@ -60,26 +59,30 @@ func migrateStepCommand(use, short, long string, step func(*cobra.Command, *sql.
 }
 
 func migrateStatus(cmd *cobra.Command, db *sql.DB, migrations fs.FS) error {
-	if err := sqldb.Check(cmd.Context(), db, migrations); err != nil {
+	have, want, err := sqldb.Versions(cmd.Context(), db, migrations)
+	if err != nil {
 		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "the database is at version %d\nthis binary needs       %d\n", have, want)
+	if have != want {
+		return &sqldb.VersionError{Have: have, Want: want}
 	}
 	fmt.Fprintln(cmd.OutOrStdout(), "the database is in step")
 	return nil
 }
 
 func migrateUp(cmd *cobra.Command, db *sql.DB, migrations fs.FS) error {
-	var behind *sqldb.VersionError
-	err := sqldb.Check(cmd.Context(), db, migrations)
+	have, want, err := sqldb.Versions(cmd.Context(), db, migrations)
 	switch {
-	case err == nil:
-		fmt.Fprintln(cmd.OutOrStdout(), "nothing to do: the database is in step")
-		return nil
-	case !errors.As(err, &behind):
+	case err != nil:
 		return err
+	case have == want:
+		fmt.Fprintf(cmd.OutOrStdout(), "nothing to do: the database is at version %d, in step\n", have)
+		return nil
 	}
 	if err := sqldb.Migrate(cmd.Context(), db, migrations); err != nil {
 		return err
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "brought the database from version %d to %d\n", behind.Have, behind.Want)
+	fmt.Fprintf(cmd.OutOrStdout(), "brought the database from version %d to %d\n", have, want)
 	return nil
 }

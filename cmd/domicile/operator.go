@@ -74,9 +74,14 @@ func openRegion(ctx context.Context, path string) (_ *operator, done func(), err
 		_ = db.Close()
 		return nil, nil, err
 	}
+	people := store.New(db, vault, time.Now)
+	if err := people.Settle(ctx, c.Region.Home(), c.Region.Jurisdiction); err != nil {
+		_ = db.Close()
+		return nil, nil, err
+	}
 	r := &operator{
 		ctx: ctx, name: c.Region.Name, now: time.Now,
-		store: store.New(db, vault, time.Now),
+		store: people,
 		outbound: fetch.New(fetch.Options{
 			DangerouslyAllowLoopback: c.Fetch.DangerouslyAllowLoopback,
 			Log:                      serve.Logger("text", slog.LevelInfo),
@@ -142,13 +147,6 @@ func (t *table) done(empty string) error {
 		fmt.Fprintln(w, row)
 	}
 	return w.Flush()
-}
-
-func or(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
 }
 
 func yes(b bool) string {

@@ -37,9 +37,10 @@ about freely: altering it does no more harm than losing it.`
 }
 
 func regionSignCommand() *cobra.Command {
-	var rootFile, out, valid string
-	var atLeast int64
-	var renew bool
+	var s signing
+	var valid string
+	var publish bool
+	var at consulFlags
 	c := &cobra.Command{
 		Use:   "sign FILE.yaml --root root.key --out CATALOGUE",
 		Short: "Sign a region's description and put it into the catalogue",
@@ -49,88 +50,164 @@ The region's line is added, or replaced by one of the next version; the lines of
 other regions stay. When the line already says the same, and has more than half
 of its time left, nothing is done, so that the command may be repeated.
 
-The root key is needed for a moment only: keep it off the servers.`,
+The root key is needed for a moment only: keep it off the servers. When it has
+replaced another, --trust names the other's public half: records that it signed
+are replaced, in the same order of versions.
+
+With --publish, the record then goes to Consul, where front doors read it within
+a second. It never takes the place of a higher version there. The token needs
+only this policy: key_prefix "domicile/regions/" { policy = "write" }.`,
 		Example: `  domicile region sign eu-central.yaml --root root.key --out catalogue
-  domicile region sign eu-central.yaml --root root.key --out catalogue --valid 30d --renew`,
+  domicile region sign eu-central.yaml --root root.key --out catalogue --valid 30d --renew
+  domicile region sign eu-central.yaml --root new/root.key --trust old/root.pub --out catalogue
+  domicile region sign eu-central.yaml --root root.key --out catalogue --publish \
+      --consul https://consul.internal:8501 --token-file signer.token`,
 		Args: takes("the region's description (FILE.yaml)"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if rootFile == "" || out == "" {
+			if s.rootFile == "" || s.out == "" {
 				return misused("--root and --out are needed")
 			}
 			life, err := config.ParseDuration(valid)
 			if err != nil || life < time.Hour {
 				return misused("--valid: want a time of an hour or more, such as 90d")
 			}
-			return signRegion(cmd.OutOrStdout(), args[0], rootFile, out, life, atLeast, renew)
+			if publish != (at.address != "") {
+				return misused("--publish and --consul go together")
+			}
+			if publish { // what is wrong with the flags should be known before anything is signed
+				if _, err := at.client(nil); err != nil {
+					return err
+				}
+			}
+			s.file, s.life = args[0], life
+			signed, err := s.sign(cmd.OutOrStdout())
+			if err != nil || !publish {
+				return err
+			}
+			c, err := at.client(s.trusted)
+			if err != nil {
+				return err
+			}
+			return publishRegion(cmd.Context(), cmd.OutOrStdout(), c, signed, s.trusted)
 		},
 	}
-	c.Flags().StringVar(&rootFile, "root", "", "file of the root key")
-	c.Flags().StringVar(&out, "out", "", "catalogue to add the record to; made when it is not there")
+	at.add(c)
+	c.Flags().BoolVar(&publish, "publish", false, "put the record into Consul as well")
+	c.Flags().StringVar(&s.rootFile, "root", "", "file of the root key")
+	c.Flags().StringVar(&s.out, "out", "", "catalogue to add the record to; made when it is not there")
 	c.Flags().StringVar(&valid, "valid", "90d", "how long the record is valid")
-	c.Flags().Int64Var(&atLeast, "version-at-least", 1, "for a catalogue that was lost: the version that must not be fallen below")
-	c.Flags().BoolVar(&renew, "renew", false, "sign again even when nothing has changed")
+	c.Flags().Int64Var(&s.atLeast, "version-at-least", 1, "for a catalogue that was lost: the version that must not be fallen below")
+	c.Flags().BoolVar(&s.renew, "renew", false, "sign again even when nothing has changed")
+	c.Flags().StringArrayVar(&s.trust, "trust", nil, "public half of a root key whose records this one may replace: its file or its text; may be given several times")
 	return c
 }
 
-func signRegion(w io.Writer, file, rootFile, out string, life time.Duration, atLeast int64, renew bool) error {
-	seed, err := readKey(config.RootKey, rootFile)
-	if err != nil {
-		return err
+// A signing is one run of "region sign".
+type signing struct {
+	file          string // the region's description
+	rootFile, out string
+	life          time.Duration
+	atLeast       int64
+	renew         bool
+	trust         []string
+
+	root    ed25519.PrivateKey
+	trusted []ed25519.PublicKey // root keys that records in the catalogue may be signed with, the own one last
+}
+
+// sign returns the region's record, signed now or earlier, which is in the
+// catalogue.
+func (s *signing) sign(w io.Writer) (string, error) {
+	if err := s.readKeys(); err != nil {
+		return "", err
 	}
-	root := ed25519.NewKeyFromSeed(seed)
-	described, err := config.LoadRegion(file)
+	described, err := config.LoadRegion(s.file)
 	if err != nil {
-		return err
+		return "", err
 	}
-	lines, err := regions.ReadFile(out)
+	lines, err := regions.ReadFile(s.out)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+		return "", err
 	}
 	now := time.Now().UTC().Truncate(time.Second)
-	r := record(described, now, now.Add(life))
-	r.Version = max(1, atLeast)
-
-	at := len(lines) // where the record goes
-	for i, line := range lines {
-		other, err := regions.Inspect(line, []ed25519.PublicKey{root.Public().(ed25519.PublicKey)})
-		var refused *regions.Refusal
-		if errors.As(err, &refused) {
-			if refused.Region == r.Region {
-				return fmt.Errorf("%s holds a record of %s that this root key did not sign: take the line out, and sign with --version-at-least", out, r.Region)
-			}
-			continue // signed by another root key, and none of this command's business
-		}
-		if other.Region != r.Region {
-			if err := apart(r, other); err != nil {
-				return err
-			}
-			continue
-		}
-		if other.Jurisdiction != r.Jurisdiction {
-			return fmt.Errorf("%s is in jurisdiction %s: a region cannot move to %s; give the one there another name", r.Region, other.Jurisdiction, r.Jurisdiction)
-		}
-		if !renew && other.Version >= atLeast && same(other, r) && other.Expires.Sub(now) > life/2 {
-			fmt.Fprintf(w, "%s is unchanged: version %d, valid until %s\n", r.Region, other.Version, day(other.Expires))
-			return nil
-		}
-		r.Version = max(other.Version+1, atLeast)
-		at = i
-	}
-
-	signed, err := regions.Sign(r, root)
+	r := record(described, now, now.Add(s.life))
+	at, unsigned, err := s.place(r, lines)
 	if err != nil {
-		return err
+		return "", err
 	}
+	r.Version = max(1, s.atLeast)
 	did := "replaced"
 	if at == len(lines) {
 		lines, did = append(lines, ""), "added"
+	} else {
+		old, err := regions.Inspect(lines[at], s.trusted)
+		if err != nil {
+			return "", err
+		}
+		if s.stands(lines[at], old, r) {
+			fmt.Fprintf(w, "%s is unchanged: version %d, valid until %s\n", r.Region, old.Version, day(old.Expires))
+			return lines[at], nil
+		}
+		r.Version = max(old.Version+1, s.atLeast)
 	}
-	lines[at] = signed
-	if err := regions.WriteFile(out, lines); err != nil {
+	if lines[at], err = regions.Sign(r, s.root); err != nil {
+		return "", err
+	}
+	if err := regions.WriteFile(s.out, lines); err != nil {
+		return "", err
+	}
+	fmt.Fprintf(w, "%s %s (%s) in %s: version %d, valid until %s\n", did, r.Region, r.Jurisdiction, s.out, r.Version, day(r.Expires))
+	for _, name := range unsigned {
+		fmt.Fprintf(w, "%s stands in for nobody yet: sign its record as well\n", name)
+	}
+	return lines[at], nil
+}
+
+func (s *signing) readKeys() error {
+	seed, err := readKey(config.RootKey, s.rootFile)
+	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "%s %s (%s) in %s: version %d, valid until %s\n", did, r.Region, r.Jurisdiction, out, r.Version, day(r.Expires))
+	s.root = ed25519.NewKeyFromSeed(seed)
+	if s.trusted, err = publicRoots(s.trust); err != nil {
+		return err
+	}
+	s.trusted = append(s.trusted, s.root.Public().(ed25519.PublicKey))
 	return nil
+}
+
+// place says which line of the catalogue is r's, the next one when none is yet,
+// and which standbys of r no line is of. It refuses an r that cannot stand beside
+// the other lines.
+func (s *signing) place(r regions.Record, lines []string) (at int, unsigned []string, err error) {
+	at, unsigned = len(lines), slices.Clone(r.Standbys)
+	for i, line := range lines {
+		other, err := regions.Inspect(line, s.trusted)
+		var refused *regions.Refusal
+		switch {
+		case errors.As(err, &refused) && refused.Region == r.Region:
+			return 0, nil, fmt.Errorf("%s holds a record of %s that this root key did not sign: name the one that did with --trust, or take the line out, and sign with --version-at-least", s.out, r.Region)
+		case errors.As(err, &refused):
+			// Signed by another root key, and none of this command's business.
+		case other.Region != r.Region:
+			if err := errors.Join(apart(r, other), standsIn(r, other), standsIn(other, r)); err != nil {
+				return 0, nil, err
+			}
+			unsigned = slices.DeleteFunc(unsigned, func(name string) bool { return name == other.Region })
+		case other.Jurisdiction != r.Jurisdiction:
+			return 0, nil, fmt.Errorf("%s is in jurisdiction %s: a region cannot move to %s; give the one there another name", r.Region, other.Jurisdiction, r.Jurisdiction)
+		default:
+			at = i
+		}
+	}
+	return at, unsigned, nil
+}
+
+// stands reports whether the line of old will do: it says the same as r under the
+// same root key, and has more than half of its time left.
+func (s *signing) stands(line string, old, r regions.Record) bool {
+	_, foreign := regions.Inspect(line, s.trusted[len(s.trusted)-1:])
+	return !s.renew && foreign == nil && old.Version >= s.atLeast && same(old, r) && old.Expires.Sub(r.Issued) > s.life/2
 }
 
 func record(f *config.RegionFile, issued, expires time.Time) regions.Record {
@@ -141,6 +218,7 @@ func record(f *config.RegionFile, issued, expires time.Time) regions.Record {
 		Issued:       issued,
 		Expires:      expires,
 		Hosts:        f.Hosts,
+		Standbys:     f.Standbys,
 	}
 	for _, k := range f.TicketKeys {
 		r.TicketKeys = append(r.TicketKeys, regions.TicketKey{ID: regions.KeyID(k), Public: k})
@@ -171,42 +249,65 @@ func apart(r, other regions.Record) error {
 	return nil
 }
 
+// standsIn reports that home names a standby that lies elsewhere: front doors
+// would never send anybody there.
+func standsIn(home, standby regions.Record) error {
+	if slices.Contains(home.Standbys, standby.Region) && home.Jurisdiction != standby.Jurisdiction {
+		return fmt.Errorf("%s (%s) names %s (%s) as a standby: one must lie in the same jurisdiction", home.Region, home.Jurisdiction, standby.Region, standby.Jurisdiction)
+	}
+	return nil
+}
+
 // same reports whether two records differ in version and times only.
 func same(a, b regions.Record) bool {
 	ticketID := func(k regions.TicketKey, o regions.TicketKey) bool { return k.ID == o.ID }
 	publishID := func(k regions.PublishingKey, o regions.PublishingKey) bool { return k.ID == o.ID }
-	return a.Name == b.Name && slices.Equal(a.Hosts, b.Hosts) &&
+	return a.Name == b.Name && slices.Equal(a.Hosts, b.Hosts) && slices.Equal(a.Standbys, b.Standbys) &&
 		slices.EqualFunc(a.TicketKeys, b.TicketKeys, ticketID) &&
 		slices.EqualFunc(a.PublishingKeys, b.PublishingKeys, publishID)
 }
 
 func regionListCommand() *cobra.Command {
 	var rootKeys []string
+	var at consulFlags
 	c := &cobra.Command{
-		Use:   "list CATALOGUE --root-key root.pub",
+		Use:   "list {CATALOGUE | --consul URL} --root-key root.pub",
 		Short: "Show what a catalogue says, and whether to believe it",
 		Long: `Show what a catalogue says, and whether to believe it.
 
 Every line is verified as a front door would. The exit code is 1 when a line is
-refused or has expired. A record that ends within two weeks is marked "ends soon".`,
+refused or has expired. A record that ends within two weeks is marked "ends soon".
+
+With --consul, what Consul holds is shown instead, with the processes of each
+region as they report themselves. The token needs what a front door's has.`,
 		Example: `  domicile region list catalogue --root-key root.pub
-  domicile region list catalogue --root-key domicile-root-public:F3W…`,
-		Args: takes("the catalogue"),
+  domicile region list catalogue --root-key domicile-root-public:F3W…
+  domicile region list --consul http://127.0.0.1:8500 --token-file front.token --root-key root.pub`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if at.address != "" {
+				return noArgs(cmd, args)
+			}
+			return takes("the catalogue")(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(rootKeys) == 0 {
 				return misused("--root-key is needed: without it nothing can be believed")
 			}
-			var roots []ed25519.PublicKey
-			for _, k := range rootKeys {
-				key, err := readPublic(config.RootPublic, k)
-				if err != nil {
-					return err
-				}
-				roots = append(roots, key)
+			roots, err := publicRoots(rootKeys)
+			if err != nil {
+				return err
 			}
-			return listRegions(cmd.OutOrStdout(), args[0], roots)
+			if at.address == "" {
+				return listRegions(cmd.OutOrStdout(), args[0], roots)
+			}
+			c, err := at.client(roots)
+			if err != nil {
+				return err
+			}
+			return listConsul(cmd.Context(), cmd.OutOrStdout(), c, roots)
 		},
 	}
+	at.add(c)
 	c.Flags().StringArrayVar(&rootKeys, "root-key", nil, "public root key, or the file of one; may be given several times")
 	return c
 }
@@ -216,9 +317,19 @@ func listRegions(w io.Writer, catalogue string, roots []ed25519.PublicKey) error
 	if err != nil {
 		return err
 	}
+	return listRecords(w, lines, roots, nil)
+}
+
+// listRecords verifies and shows records, and what health, if it is there, says
+// of their regions.
+func listRecords(w io.Writer, lines []string, roots []ed25519.PublicKey, health func(regions.Record) string) error {
 	now := time.Now()
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "REGION\tJURISDICTION\tNAME\tVERSION\tVALID UNTIL\tSTATUS")
+	title, last := "", func(regions.Record) string { return "" }
+	if health != nil {
+		title, last = "\tPROCESSES", func(r regions.Record) string { return "\t" + health(r) }
+	}
+	fmt.Fprintln(table, "REGION\tJURISDICTION\tNAME\tVERSION\tVALID UNTIL\tSTATUS"+title)
 	bad := 0
 	for _, line := range lines {
 		r, err := regions.Inspect(line, roots)
@@ -238,7 +349,7 @@ func listRegions(w io.Writer, catalogue string, roots []ed25519.PublicKey) error
 			fmt.Fprintf(table, "%s?\t\t\t\t\t%s\n", refused.Region, status)
 			continue
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\n", r.Region, r.Jurisdiction, r.Name, r.Version, day(r.Expires), status)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s%s\n", r.Region, r.Jurisdiction, r.Name, r.Version, day(r.Expires), status, last(r))
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -249,6 +360,19 @@ func listRegions(w io.Writer, catalogue string, roots []ed25519.PublicKey) error
 	return nil
 }
 
+// publicRoots reads root keys that are given as texts or files.
+func publicRoots(given []string) ([]ed25519.PublicKey, error) {
+	var roots []ed25519.PublicKey
+	for _, k := range given {
+		key, err := readPublic(config.RootPublic, k)
+		if err != nil {
+			return nil, err
+		}
+		roots = append(roots, key)
+	}
+	return roots, nil
+}
+
 func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
 // readKey reads the file of a private key, which must be its owner's alone.
@@ -256,14 +380,22 @@ func readKey(kind config.Kind, path string) ([]byte, error) {
 	if strings.HasPrefix(path, "domicile-") {
 		return nil, misused("want the file of a %s, not the key itself: a command line is there for all to read", kind)
 	}
-	info, err := os.Stat(path)
-	if err != nil {
+	if err := keptSecret(path); err != nil {
 		return nil, fmt.Errorf("read key: %w", err)
 	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("read key: others can read %s (mode %04o): chmod 600 it", path, info.Mode().Perm())
-	}
 	return readPublic(kind, path)
+}
+
+// keptSecret refuses a secret's file that others can read, by the rule of config.
+func keptSecret(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if info.Mode().IsRegular() && config.Exposed(info) {
+		return fmt.Errorf("others can read %s (mode %04o): chmod 600 it", path, info.Mode().Perm())
+	}
+	return nil
 }
 
 // readPublic reads a key that is given as its text or as the path of its file.

@@ -28,6 +28,7 @@ func TestScript(t *testing.T) {
 		Setup:               ports,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"until":  until,
+			"says":   says,
 			"expand": expand,
 			"asks":   asks,
 			"visit":  visit,
@@ -69,6 +70,27 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 		select {
 		case <-deadline:
 			ts.Fatalf("%s never had %q:\n%s", args[0], args[1], text)
+		case <-tick.C:
+		}
+	}
+}
+
+// says TEXT COMMAND… repeats a command of ours until it prints a text.
+func says(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: says text command...")
+	}
+	deadline := time.After(30 * time.Second)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := ts.Exec(args[1], args[2:]...)
+		if out := ts.ReadFile("stdout"); err == nil && strings.Contains(out, args[0]) {
+			return
+		}
+		select {
+		case <-deadline:
+			ts.Fatalf("it never said %q: %v", args[0], err)
 		case <-tick.C:
 		}
 	}

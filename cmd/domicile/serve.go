@@ -42,6 +42,7 @@ binary's version: see domicile migrate.`,
 				return err
 			}
 			log := logger(c.Log, "discovery", c.Warnings)
+			app.LogRedis(log)
 			o, err := app.DiscoverySettings(c, log)
 			if err != nil {
 				return err
@@ -86,7 +87,9 @@ migrate. What other commands change is noticed within a second.`,
 			if err != nil {
 				return err
 			}
-			return keep(cmd.Context(), p, log, o.Certificate.Reload)
+			return keep(cmd.Context(), p, log, func() error {
+				return errors.Join(o.Certificate.Reload(), o.ClaimsTLS.Reload())
+			})
 		},
 	}
 	c.Flags().StringVar(&path, "config", "", "configuration file, role portal")

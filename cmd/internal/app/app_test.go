@@ -21,6 +21,7 @@ import (
 	"github.com/domicile-sso/domicile/discovery"
 	"github.com/domicile-sso/domicile/federation/fetch"
 	"github.com/domicile-sso/domicile/portal"
+	portalstore "github.com/domicile-sso/domicile/portal/store"
 	"github.com/domicile-sso/domicile/regions"
 	"github.com/domicile-sso/domicile/regions/ticket"
 )
@@ -58,8 +59,8 @@ func newWorld(t *testing.T) *world {
 	w.at = DiscoveryOptions{
 		Common: Common{Listen: "127.0.0.1:0", Private: "127.0.0.1:0", Database: "sqlite:" + filepath.Join(w.dir, "directory.db"), Migrate: true},
 		URL:    "http://localhost:1", Internal: "127.0.0.1:0",
-		Tickets: front, Secret: bytes.Repeat([]byte{2}, 32), BlindKeys: blind,
-		Roots: []ed25519.PublicKey{rootPublic}, Catalogue: filepath.Join(w.dir, "catalogue"), LastGood: filepath.Join(w.dir, "last-good"),
+		Tickets: front, Secrets: [][]byte{bytes.Repeat([]byte{2}, 32)}, BlindKeys: blind,
+		Roots: []ed25519.PublicKey{rootPublic}, Catalogue: filepath.Join(w.dir, "catalogue"), Snapshot: w.dir,
 		Reread: 10 * time.Millisecond,
 	}
 	w.eu = PortalOptions{
@@ -75,19 +76,28 @@ func newWorld(t *testing.T) *world {
 // sign puts the region's record into the catalogue.
 func (w *world) sign(version int64, host string) {
 	w.t.Helper()
-	public := w.eu.Publishing.Public().(ed25519.PublicKey)
-	now := time.Now().Truncate(time.Second)
-	signed, err := regions.Sign(regions.Record{
-		Region: "eu-central", Jurisdiction: "EU", Name: "Frankfurt", Version: version, Issued: now, Expires: now.Add(time.Hour),
-		Hosts: []string{host}, TicketKeys: []regions.TicketKey{w.eu.TicketKeys[0].Public()},
-		PublishingKeys: []regions.PublishingKey{{ID: regions.KeyID(public), Public: public}},
-	}, w.root)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	signed := w.record(w.root, func(r *regions.Record) { r.Version, r.Hosts = version, []string{host} })
 	if err := regions.WriteFile(w.at.Catalogue, []string{signed}); err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+// record is the region's, changed, and signed by root.
+func (w *world) record(root ed25519.PrivateKey, change func(*regions.Record)) string {
+	w.t.Helper()
+	public := w.eu.Publishing.Public().(ed25519.PublicKey)
+	now := time.Now().Truncate(time.Second)
+	r := regions.Record{
+		Region: "eu-central", Jurisdiction: "EU", Name: "Frankfurt", Version: 1, Issued: now, Expires: now.Add(time.Hour),
+		Hosts: []string{"*.eu.localhost"}, TicketKeys: []regions.TicketKey{w.eu.TicketKeys[0].Public()},
+		PublishingKeys: []regions.PublishingKey{{ID: regions.KeyID(public), Public: public}},
+	}
+	change(&r)
+	signed, err := regions.Sign(r, root)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return signed
 }
 
 func (w *world) front() *Discovery {
@@ -274,7 +284,7 @@ func TestHalfBuilt(t *testing.T) {
 		"no database":     func(w *world) { w.at.Database, w.eu.Database = "sqlite:/nowhere/at/all", "sqlite:/nowhere/at/all" },
 		"address":         func(w *world) { w.at.Listen, w.eu.Listen = "192.0.2.1:1", "192.0.2.1:1" },
 		"private address": func(w *world) { w.at.Private, w.eu.Private = "192.0.2.1:1", "192.0.2.1:1" },
-		"keys":            func(w *world) { w.at.Secret, w.eu.VaultKeys = nil, nil },
+		"keys":            func(w *world) { w.at.Secrets, w.eu.VaultKeys = nil, nil },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -320,7 +330,7 @@ func TestPostgresAndRedis(t *testing.T) {
 	w := newWorld(t)
 	w.at.Database, w.eu.Database = servertest.Postgres(t), servertest.Postgres(t)
 	w.at.Log = slog.New(slog.DiscardHandler)
-	w.at.Redis = redisClient(&config.Redis{Addresses: []string{servertest.Redis(t)}})
+	w.at.Redis = testRedis(t, &config.Redis{Addresses: []string{servertest.Redis(t)}})
 	d := w.front()
 	p := w.region(d.Claims())
 	open(t, p)
@@ -353,4 +363,26 @@ func TestProduct(t *testing.T) {
 			t.Errorf("%s: %d\n%s", host, code, text)
 		}
 	}
+}
+
+// REG-07: a process of another jurisdiction does not start on a region's
+// database, whatever keys it has.
+func TestREG07ForeignDatabase(t *testing.T) {
+	w := newWorld(t)
+	w.region("127.0.0.1:1")
+	us := w.eu
+	us.Region, us.RegionName, us.Jurisdiction, us.Registry = "us-east", "Virginia", "US", nil
+	for _, stands := range []string{"", "us-west", "eu-central"} { // the last as if the law did not matter
+		us.StandsInFor = stands
+		if p, err := NewPortal(t.Context(), us); !errors.Is(err, portalstore.ErrElsewhere) {
+			t.Errorf("standing in for %q: %v", stands, err)
+			stopped(t, p)
+		}
+	}
+	us.Jurisdiction = "EU" // and within one law a stand-in does
+	p, err := NewPortal(t.Context(), us)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped(t, p)
 }

@@ -1,14 +1,17 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
+	"database/sql"
 	"fmt"
 	"net/http"
 	netmail "net/mail"
 	"time"
 
 	"github.com/domicile-sso/domicile/cmd/internal/serve"
+	"github.com/domicile-sso/domicile/config/sqldb"
 	"github.com/domicile-sso/domicile/discovery"
 	"github.com/domicile-sso/domicile/discovery/client"
 	"github.com/domicile-sso/domicile/federation/oidc"
@@ -17,6 +20,7 @@ import (
 	"github.com/domicile-sso/domicile/portal/publish"
 	"github.com/domicile-sso/domicile/portal/store"
 	"github.com/domicile-sso/domicile/portal/web"
+	"github.com/domicile-sso/domicile/regions/consul"
 	"github.com/domicile-sso/domicile/regions/ticket"
 )
 
@@ -29,6 +33,12 @@ type PortalOptions struct {
 	Jurisdiction string // "EU"
 	HTTPS        bool   // browsers reach the portals by https
 
+	// StandsInFor is the region whose portals are served here, from its database,
+	// while its own processes are down; Region and its keys are this one's. Empty:
+	// its own portals are.
+	StandsInFor     string
+	StandsInForName string // as people read it; empty: StandsInFor
+
 	VaultKeys  [][]byte // the first seals
 	TicketKeys []ticket.Key
 
@@ -36,6 +46,7 @@ type PortalOptions struct {
 	FrontDoorKeys []ed25519.PublicKey // whose tickets are believed
 	ClaimsURL     string              // of the front door's internal listener; empty: nothing is published
 	ClaimsClient  *http.Client        // nil: one with a timeout
+	ClaimsTLS     *serve.Certificate  // makes the client, if there is none: what to show, and whom to believe; may be nil
 	Publishing    ed25519.PrivateKey
 	BlindKeys     discovery.BlindKeys
 
@@ -47,6 +58,9 @@ type PortalOptions struct {
 	MailReplyTo netmail.Address // zero: none
 
 	Outbound *http.Client // made by fetch.New: for addresses that customers typed
+
+	Consul    *consul.Options // where to tell whether this process is ready; nil: nowhere
+	Advertise string          // host:port where operators find this process
 }
 
 // Portal is the role of one region: all its portals, by host.
@@ -67,6 +81,9 @@ func NewPortal(ctx context.Context, o PortalOptions) (_ *Portal, err error) {
 			_ = p.Stop(ctx)
 		}
 	}()
+	if err := p.trace(ctx, "portal"); err != nil {
+		return nil, err
+	}
 	vault, err := portal.NewVault(o.VaultKeys...)
 	if err != nil {
 		return nil, err
@@ -76,36 +93,60 @@ func NewPortal(ctx context.Context, o PortalOptions) (_ *Portal, err error) {
 		return nil, err
 	}
 	p.store = store.New(db, vault, p.Now)
+	if err := p.store.Settle(ctx, cmp.Or(o.StandsInFor, o.Region), o.Jurisdiction); err != nil {
+		return nil, err
+	}
 	p.store.Lifetimes = o.Lifetimes
+	if o.StandsInFor != "" {
+		p.store.StandIn = o.Region
+	}
 
 	site, err := web.New(web.Options{
 		Store: p.store, Now: p.Now,
 		RelyingParty: oidc.New(o.Outbound, p.Now),
 		Tickets:      &ticket.Opener{Region: o.Region, Keys: o.TicketKeys, FrontDoors: o.FrontDoorKeys, Now: p.Now},
 		Region:       o.Region, RegionName: o.RegionName, Jurisdiction: o.Jurisdiction,
-		FrontDoor: o.FrontDoor, Publishing: o.Publishing, Product: o.Product,
+		StandsInFor: cmp.Or(o.StandsInForName, o.StandsInFor),
+		FrontDoor:   o.FrontDoor, Publishing: o.Publishing, Product: o.Product,
 		Limits: o.Limits, Log: p.Log, Metrics: p.Registry,
 	})
 	if err != nil {
 		return nil, err
 	}
-	ready := p.ready(check{"database", db.PingContext})
+	ready := p.ready(check{"database", p.serves(db)})
 	p.handler = serve.Wrap(site, serve.Options{
 		Site: "portal", Log: p.Log, Metrics: p.Registry, HTTPS: o.HTTPS, TrustedProxies: p.TrustedProxies,
-		Error: site.Error, Ready: ready,
+		Error: site.Error, Ready: ready, Tracer: p.tracer,
 		SessionCookie: web.SessionCookie, CrossSite: web.CrossSite(), BodyLimits: web.BodyLimits(),
 	})
 	p.mail(o)
 	p.publish(o)
 	p.every(time.Minute, "cleaning up", p.clean)
-
-	if _, err := p.listen("public", p.Listen, p.Certificate, p.handler); err != nil {
+	p.watchStore(p.store)
+	self := consul.Instance{Region: o.Region, Jurisdiction: o.Jurisdiction, StandsInFor: o.StandsInFor}
+	if err := p.register(ctx, o.Consul, self, o.Advertise, ready); err != nil {
 		return nil, err
 	}
-	if _, err := p.listen("private", p.Private, nil, serve.Private(p.Registry, ready)); err != nil {
+
+	if err := p.listen("public", p.Listen, p.Certificate, p.handler); err != nil {
+		return nil, err
+	}
+	if err := p.listen("private", p.Private, nil, serve.Private(p.Registry, ready, p.degraded)); err != nil {
 		return nil, err
 	}
 	return p, nil
+}
+
+// serves reports why the region's database cannot be worked with: everything a
+// person does reads it and writes it.
+func (p *Portal) serves(db *sql.DB) func(context.Context) error {
+	asked := &probe{ask: func(ctx context.Context) error {
+		if err := p.store.Answers(ctx); err != nil {
+			return err
+		}
+		return sqldb.Writable(ctx, db)
+	}}
+	return asked.ready
 }
 
 // Store is the region's database, for the demo and for tests.
@@ -121,15 +162,25 @@ func (p *Portal) mail(o PortalOptions) {
 }
 
 func (p *Portal) publish(o PortalOptions) {
+	if o.StandsInFor != "" {
+		// Claims are signed by the region that the portals live in. What changes
+		// here waits in the outbox for its processes.
+		p.Log.Info("standing in: nothing is published", "for", o.StandsInFor)
+		return
+	}
 	if o.ClaimsURL == "" {
 		p.Log.Warn("no front door: nothing is published to the directory")
 		return
+	}
+	if o.ClaimsClient == nil && o.ClaimsTLS != nil {
+		o.ClaimsClient = o.ClaimsTLS.Client(30 * time.Second)
+		p.watchCertificate("claims_client", o.ClaimsTLS)
 	}
 	box := outbox{p.store, make(chan struct{}, 1)}
 	p.job(box.watch)
 	p.job(publish.New(publish.Options{
 		Region: o.Region, Keys: o.BlindKeys, Outbox: box, Log: p.Log, Now: p.Now, Metrics: p.Registry,
-		Directory: &client.Client{URL: o.ClaimsURL, Region: o.Region, Key: o.Publishing, HTTP: o.ClaimsClient, Now: p.Now},
+		Directory: &client.Client{URL: o.ClaimsURL, FrontDoor: o.FrontDoor, Region: o.Region, Key: o.Publishing, HTTP: o.ClaimsClient, Now: p.Now},
 	}).Run)
 }
 

@@ -4,13 +4,21 @@
 // serves, Stop undoes everything in reverse. The same New runs under the serve
 // commands, in the demo and in the browser tests, so what a test holds in its
 // hand is what an operator runs. Signals, flags and files stay in cmd/domicile.
+//
+// [DiscoverySettings] and [PortalSettings] make options of a configuration
+// (settings.go). Either role is a process of listeners and jobs (process.go) that
+// says whether it can serve and what it does without (readiness.go).
+//
+// A front door starts with whatever is there: the database, its replica, or the
+// snapshot of an earlier run (start.go). What it believes about regions comes from
+// a file and Consul and is kept for the next start (records.go). A portal process
+// insists on its database.
 package app
 
 import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -21,9 +29,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/domicile-sso/domicile/cmd/internal/serve"
 	"github.com/domicile-sso/domicile/config/sqldb"
+	"github.com/domicile-sso/domicile/discovery/span"
 )
 
 // Common is what both roles need to run.
@@ -37,10 +47,13 @@ type Common struct {
 	Database string // sqlite:… or postgres://…
 	Migrate  bool   // bring the database forward instead of refusing one that is behind
 
+	Connections int // to a database, at most; 0: 16
+
 	Product string // what pages call the whole; empty: Domicile
 
 	Log      *slog.Logger
 	Registry *prometheus.Registry // nil: one of its own
+	Tracing  Tracing              // zero: no traces
 	Now      func() time.Time     // nil: time.Now
 
 	// Drain is how long a stopping role says "not ready" before it takes no
@@ -52,11 +65,13 @@ type Common struct {
 type process struct {
 	Common
 	handler http.Handler
+	tracer  trace.Tracer // nil: no traces
 
 	servers []*serve.Server
 	addrs   map[string]string // of listeners, by name
 	jobs    []func(context.Context)
 	undo    []func() error // in the order things were done
+	notes   []func() string
 
 	mu       sync.Mutex
 	cancel   context.CancelFunc
@@ -75,12 +90,13 @@ func newProcess(c Common) *process {
 		c.Registry = prometheus.NewRegistry()
 		c.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	}
+	c.Registry.MustRegister(build())
 	return &process{Common: c}
 }
 
 // open opens the role's database, which must be exactly as this binary knows it.
 func (p *process) open(ctx context.Context, migrations fs.FS) (*sql.DB, error) {
-	db, err := sqldb.Open(ctx, p.Database)
+	db, err := sqldb.Options{Connections: p.Connections}.Open(ctx, p.Database)
 	if err != nil {
 		return nil, err
 	}
@@ -98,24 +114,21 @@ func (p *process) open(ctx context.Context, migrations fs.FS) (*sql.DB, error) {
 }
 
 // listen binds a listener, so that a port in use is known before anything runs.
-func (p *process) listen(name, addr string, cert *serve.Certificate, h http.Handler) (*serve.Server, error) {
+func (p *process) listen(name, addr string, cert *serve.Certificate, h http.Handler) error {
 	if addr == "" {
-		return nil, nil
+		return nil
 	}
 	s, err := serve.Listen(name, addr, cert, h, p.Log)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	p.servers = append(p.servers, s)
 	if p.addrs == nil {
 		p.addrs = map[string]string{}
 	}
 	p.addrs[name] = s.Addr().String()
-	if cert != nil {
-		// Whatever renews certificates need not know of us.
-		p.every(time.Minute, "reading the certificate of the "+name+" listener again", func(context.Context) error { return cert.Reload() })
-	}
-	return s, nil
+	p.watchCertificate(name, cert)
+	return nil
 }
 
 // Addr is where a listener is to be found: "public", "private", and "claims" of
@@ -164,6 +177,7 @@ func (p *process) Start() {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	p.cancel = cancel
+	ctx = span.With(ctx, p.tracer)
 	for _, run := range p.jobs {
 		p.running.Go(func() { run(ctx) })
 	}
@@ -226,27 +240,4 @@ func (p *process) Stop(ctx context.Context) error {
 	}
 	p.undo = nil
 	return errors.Join(errs...)
-}
-
-var errStopping = errors.New("stopping")
-
-// ready joins the reasons why the role cannot serve.
-func (p *process) ready(checks ...check) func(context.Context) error {
-	return func(ctx context.Context) error {
-		if p.stopping.Load() {
-			return errStopping
-		}
-		var errs []error
-		for _, c := range checks {
-			if err := c.ask(ctx); err != nil {
-				errs = append(errs, fmt.Errorf("%s: %w", c.name, err))
-			}
-		}
-		return errors.Join(errs...)
-	}
-}
-
-type check struct {
-	name string
-	ask  func(context.Context) error
 }

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,8 +9,6 @@ import (
 	"net/url"
 	"strconv"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/domicile-sso/domicile/cmd/internal/serve"
 	"github.com/domicile-sso/domicile/config"
@@ -33,12 +30,13 @@ func DiscoverySettings(c *config.Discovery, log *slog.Logger) (DiscoveryOptions,
 		URL:       c.PublicURL.String(),
 		Internal:  c.Internal.Listen,
 		Tickets:   c.TicketKey.Ed25519(),
-		Secret:    c.CookieKey.Bytes(),
+		Secrets:   c.CookieSecrets(),
 		BlindKeys: blindKeys(c.BlindIDKeys),
 		Roots:     c.Catalogue.RootKeys,
 		Catalogue: c.Catalogue.File,
-		LastGood:  c.Catalogue.Snapshot,
+		Snapshot:  c.Snapshot,
 		Reread:    c.Catalogue.Reload,
+		Replica:   c.Replica.Reveal(),
 		Limits: web.Limits{
 			PerClient: perSpan(c.RateLimits.PerClient, time.Minute),
 			Global:    perSpan(c.RateLimits.Global, time.Second),
@@ -48,11 +46,22 @@ func DiscoverySettings(c *config.Discovery, log *slog.Logger) (DiscoveryOptions,
 	if o.Common, err = common(c.Listen, c.TLS, c.Metrics, c.Database, c.TrustedProxies, c.Product, log); err != nil {
 		return o, err
 	}
-	if o.InternalCertificate, err = certificate(c.Internal.TLS); err != nil {
+	o.Connections = c.Connections
+	if c.Internal.TLS != nil {
+		o.InternalCertificate, err = serve.LoadCertificate(serve.Files{Cert: c.Internal.TLS.CertFile, Key: c.Internal.TLS.KeyFile, CA: c.Internal.ClientCAFile})
+		if err != nil {
+			return o, err
+		}
+	}
+	o.Tracing = traces(c.Tracing)
+	if o.Consul, err = consulOptions(c.Consul); err != nil {
 		return o, err
 	}
 	if c.Redis != nil {
-		o.Redis = redisClient(c.Redis)
+		if o.Redis, err = redisClient(c.Redis); err != nil {
+			return o, err
+		}
+		o.RedisExposed = c.Redis.Exposed()
 	}
 	return o, nil
 }
@@ -60,9 +69,13 @@ func DiscoverySettings(c *config.Discovery, log *slog.Logger) (DiscoveryOptions,
 // PortalSettings turns a configuration into the values the role runs on.
 func PortalSettings(c *config.Portal, log *slog.Logger) (PortalOptions, error) {
 	o := PortalOptions{
-		Region:        c.Region.Name,
-		RegionName:    c.Region.Title,
-		Jurisdiction:  c.Region.Jurisdiction,
+		Region:       c.Region.Name,
+		RegionName:   c.Region.Title,
+		Jurisdiction: c.Region.Jurisdiction,
+
+		StandsInFor:     c.Region.StandsInFor,
+		StandsInForName: c.Region.StandsInForTitle,
+
 		HTTPS:         c.FrontDoor.PublicURL.Scheme == "https",
 		VaultKeys:     c.Keys.DataKeys(),
 		FrontDoor:     c.FrontDoor.PublicURL.String(),
@@ -80,6 +93,19 @@ func PortalSettings(c *config.Portal, log *slog.Logger) (PortalOptions, error) {
 	if o.Common, err = common(c.Listen, c.TLS, c.Metrics, c.Database, c.TrustedProxies, c.Product, log); err != nil {
 		return o, err
 	}
+	o.Connections = c.Connections
+	o.Tracing = traces(c.Tracing)
+	if t := c.FrontDoor.TLS; t != nil {
+		if o.ClaimsTLS, err = serve.LoadCertificate(serve.Files{Cert: t.CertFile, Key: t.KeyFile, CA: t.CAFile}); err != nil {
+			return o, err
+		}
+	}
+	if o.Consul, err = consulOptions(c.Consul); err != nil {
+		return o, err
+	}
+	if c.Consul != nil {
+		o.Advertise = c.Consul.Advertise
+	}
 	for _, text := range c.Keys.Tickets {
 		k, err := ticket.ParseKey(text.Reveal())
 		if err != nil {
@@ -87,24 +113,26 @@ func PortalSettings(c *config.Portal, log *slog.Logger) (PortalOptions, error) {
 		}
 		o.TicketKeys = append(o.TicketKeys, k)
 	}
-	from, err := mail.ParseAddress(c.Mail.From)
-	if err != nil {
-		return o, fmt.Errorf("mail.from: %w", err)
-	}
-	o.MailFrom = *from
 	o.Limits.PerClient = perSpan(c.RateLimits.PerClient, time.Minute)
 	o.Limits.Global = perSpan(c.RateLimits.Global, time.Second)
-	if c.Mail.ReplyTo != "" {
-		replyTo, err := mail.ParseAddress(c.Mail.ReplyTo)
+	return o, o.mailing(c.Mail)
+}
+
+func (o *PortalOptions) mailing(m config.Mail) error {
+	from, err := mail.ParseAddress(m.From)
+	if err != nil {
+		return fmt.Errorf("mail.from: %w", err)
+	}
+	o.MailFrom = *from
+	if m.ReplyTo != "" {
+		replyTo, err := mail.ParseAddress(m.ReplyTo)
 		if err != nil {
-			return o, fmt.Errorf("mail.reply_to: %w", err)
+			return fmt.Errorf("mail.reply_to: %w", err)
 		}
 		o.MailReplyTo = *replyTo
 	}
-	if o.Mail, err = smtp(c.Mail.SMTP); err != nil {
-		return o, err
-	}
-	return o, nil
+	o.Mail, err = smtp(m.SMTP)
+	return err
 }
 
 func common(listen string, t *config.TLS, m config.Metrics, database config.Secret, proxies []netip.Prefix, product config.Product, log *slog.Logger) (Common, error) {
@@ -114,11 +142,18 @@ func common(listen string, t *config.TLS, m config.Metrics, database config.Secr
 	return c, err
 }
 
+func traces(t *config.Tracing) Tracing {
+	if t == nil {
+		return Tracing{}
+	}
+	return Tracing{Endpoint: t.Endpoint.String(), Sample: t.Sample}
+}
+
 func certificate(t *config.TLS) (*serve.Certificate, error) {
 	if t == nil {
 		return nil, nil
 	}
-	return serve.LoadCertificate(t.CertFile, t.KeyFile)
+	return serve.LoadCertificate(serve.Files{Cert: t.CertFile, Key: t.KeyFile})
 }
 
 func blindKeys(keys []config.BlindIDKey) discovery.BlindKeys {
@@ -135,20 +170,6 @@ func perSpan(r config.Rate, span time.Duration) int {
 		return 0
 	}
 	return max(1, int(float64(r.Events)*float64(span)/float64(r.Per)))
-}
-
-func redisClient(c *config.Redis) redis.UniversalClient {
-	o := &redis.UniversalOptions{
-		Addrs: c.Addresses, Username: c.Username, Password: c.Password.Reveal(),
-		DialTimeout: time.Second, ReadTimeout: 500 * time.Millisecond, WriteTimeout: 500 * time.Millisecond,
-		MaxRetries: -1, // a retry would take longer than asking the database
-
-		ContextTimeoutEnabled: true, // or a lookup's short patience would end nothing
-	}
-	if c.TLS {
-		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	return redis.NewUniversalClient(o)
 }
 
 // smtp reads smtp://user:password@host:587 (STARTTLS, but plain to this very

@@ -17,7 +17,7 @@ func TestRedisKeepsToTheCallersPatience(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	rdb := redisClient(&config.Redis{Addresses: []string{l.Addr().String()}})
+	rdb := testRedis(t, &config.Redis{Addresses: []string{l.Addr().String()}})
 	defer rdb.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()

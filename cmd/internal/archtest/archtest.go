@@ -133,7 +133,7 @@ func (c *checker) source(rel string, data []byte) error {
 		checker: c, fset: fset, rel: rel, pkg: path.Dir(rel), file: file,
 		test: strings.HasSuffix(rel, "_test.go"),
 	}
-	s.forTests = s.test || strings.HasSuffix(s.pkg, "test")
+	s.forTests = s.test || strings.HasSuffix(s.pkg, "test") || s.pkg == "cmd/bench"
 	if !slices.Contains(folders, top(rel)) {
 		c.fault(rel, 1, "code lives in %s and nowhere else", strings.Join(folders, ", "))
 	}
@@ -189,6 +189,9 @@ func (s *source) imported(line int, to string) {
 		s.mayNot(line, to, r.why)
 	}
 	if !ours {
+		if strings.HasPrefix(to, "go.opentelemetry.io/") && top(s.pkg) != "cmd" && s.pkg != "discovery/span" {
+			s.mayNot(line, to, onlySpan)
+		}
 		return
 	}
 	if top(to) == "config" && top(s.pkg) != "cmd" && top(s.pkg) != "config" &&

@@ -53,7 +53,7 @@ func TestEveryRuleIsSampled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reasons := []string{onlyCmd, onlyTop, skips}
+	reasons := []string{onlyCmd, onlyTop, onlySpan, skips}
 	for _, r := range never {
 		reasons = append(reasons, r.why)
 	}

@@ -60,11 +60,17 @@ var never = []rule{
 		why: "protocol code is pure: state comes in, a verdict goes out"},
 	{from: "regions/...", to: "ours", but: []string{"regions/...", "config/..."},
 		why: "the map of regions is the bottom: both planes stand on it"},
+	{from: "regions/consul", to: "ours", but: []string{"regions"}, when: product,
+		why: "a carrier of records knows the records and nothing of who reads them"},
+	{from: "discovery/...", to: "github.com/hashicorp/consul/...",
+		why: "what Consul says is believed nowhere; regions/consul carries it to where signatures are verified"},
+	{from: "portal/...", to: "github.com/hashicorp/consul/...",
+		why: "a region does not depend on Consul; cmd registers its processes"},
 	{from: "config/...", to: "ours", but: []string{"config/..."},
 		why: "configuration is values; cmd turns them into packages"},
 	{from: "portal/...", to: "discovery/...",
-		but: []string{"discovery", "discovery/client", "discovery/page", "discovery/page/pagetest"},
-		why: "a region stands alone: of the front door it knows the words, the way to publish and the look"},
+		but: []string{"discovery", "discovery/client", "discovery/page", "discovery/page/pagetest", "discovery/span"},
+		why: "a region stands alone: of the front door it knows the words, the way to publish, the look and what a trace may hold"},
 	{from: "ours", to: "discovery/page/pagetest", when: product,
 		why: "it reads pages for tests; the product only writes them"},
 	{from: "…/store", to: "net/http",
@@ -94,8 +100,11 @@ const (
 	onlyTop = "nothing stands on cmd: it is where everything is put together"
 )
 
+// onlySpan is about the modules of OpenTelemetry.
+const onlySpan = "spans are made by discovery/span alone, which says what may stand in one"
+
 // forTests are the parts of config that a test, or a package of tests, may use.
-var forTests = []string{"config/servertest", "config/sqldb", "config/sqldb/sqltest"}
+var forTests = []string{"config/servertest", "config/sqldb", "config/sqldb/backup", "config/sqldb/sqltest"}
 
 // folders are the only ones at the top that hold code.
 var folders = []string{"cmd", "config", "regions", "discovery", "federation", "portal"}
@@ -105,7 +114,7 @@ var vague = regexp.MustCompile(`^(utils?|common|helpers?|managers?|models?|misc|
 
 // clockless packages are given the time: their tests say what time it is.
 var clockless = []string{"federation", "federation/saml", "federation/oidc", "portal", "portal/store",
-	"discovery", "discovery/store", "regions", "regions/ticket"}
+	"discovery", "discovery/store", "regions", "regions/consul", "regions/ticket"}
 
 // mostLines is how long a source file may be. Whoever needs more has two
 // subjects.

@@ -50,11 +50,11 @@ func mustParse(to string, base *url.URL) *url.URL {
 }
 
 // TestCanary leads a marked person through everything there is, and then looks
-// for them: LOG-02 in every log and metric, REG-01 in everything that lies or
+// for them: LOG-02 in every log, metric and trace, REG-01 in everything that lies or
 // leaks outside their region, REG-02 for what could be tried out, REG-04 in every
 // URL and header on the way.
 func TestCanary(t *testing.T) {
-	w := newWorld(t)
+	w, traces := tracedWorld(t)
 	w.published(t)
 	v := &witness{browser: w.named(t, "203.0.113.201")}
 	secrets := w.marked(t, v)
@@ -90,6 +90,7 @@ func TestCanary(t *testing.T) {
 			absent(t, "metrics of "+name, []byte(w.metrics(t, addr)), people, secrets)
 		}
 	})
+	t.Run("LOG-02 N01 traces", func(t *testing.T) { traces.untold(t, w, people, secrets, []string{"203.0.113.201"}) })
 	t.Run("REG-01 REG-02 what lies elsewhere", func(t *testing.T) {
 		files, err := filepath.Glob(filepath.Join(w.dir, "*"))
 		if err != nil {
@@ -148,7 +149,7 @@ func TestCanary(t *testing.T) {
 func (w *world) marked(t *testing.T, v *witness) (secrets []string) {
 	t.Helper()
 	if _, err := w.store(acme).Invite(t.Context(), portal.Visitor{}, portal.Invitation{Portal: "acme", Address: addressOf(canary),
-		GivenName: canaryName, FamilyName: canaryName, Expires: w.Clock.Now().Add(72 * 3600e9)}); err != nil {
+		GivenName: canaryName, FamilyName: canaryName}); err != nil {
 		t.Fatal(err)
 	}
 	letters := w.mailed(t, acme, canary)

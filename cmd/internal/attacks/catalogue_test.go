@@ -118,7 +118,7 @@ func TestCatalogue(t *testing.T) {
 		if w.total(t, "domicile_catalogue_refusals_total") <= before {
 			t.Error("no metric rose")
 		}
-		kept, err := regions.ReadFile(filepath.Join(w.dir, "last-good.jws"))
+		kept, err := regions.ReadFile(filepath.Join(w.dir, "regions"))
 		if err != nil || !slices.ContainsFunc(kept, func(s string) bool { return strings.Contains(payload(t, s), "also.example") }) {
 			t.Errorf("the newer record is not what is kept: %v", err)
 		}
@@ -184,7 +184,7 @@ func (w *world) foreignClaims(t *testing.T, still func(*testing.T, string)) {
 	if err := w.FrontDB.QueryRowContext(t.Context(), `SELECT last FROM progress WHERE region = $1`, america).Scan(&last); err != nil {
 		t.Fatal(err)
 	}
-	c := client.Client{URL: "http://" + w.Front.Claims(), Region: america, Key: publishing, Now: w.Clock.Now}
+	c := client.Client{URL: "http://" + w.Front.Claims(), FrontDoor: frontDoor, Region: america, Key: publishing, Now: w.Clock.Now}
 	say := func(claims ...discovery.Claim) {
 		for i := range claims {
 			claims[i].Seq = last + int64(i) + 1
@@ -211,10 +211,10 @@ func (w *world) foreignClaims(t *testing.T, still func(*testing.T, string)) {
 	}
 	_, stranger := newKeys(t)
 	for name, forger := range map[string]client.Client{
-		"a stranger's key":       {URL: c.URL, Region: europe, Key: stranger, Now: w.Clock.Now},
-		"another region's key":   {URL: c.URL, Region: europe, Key: publishing, Now: w.Clock.Now},
-		"a region nobody signed": {URL: c.URL, Region: "ca-central", Key: publishing, Now: w.Clock.Now},
-		"yesterday":              {URL: c.URL, Region: america, Key: publishing, Now: func() time.Time { return w.Clock.Now().AddDate(0, 0, -1) }},
+		"a stranger's key":       {URL: c.URL, FrontDoor: frontDoor, Region: europe, Key: stranger, Now: w.Clock.Now},
+		"another region's key":   {URL: c.URL, FrontDoor: frontDoor, Region: europe, Key: publishing, Now: w.Clock.Now},
+		"a region nobody signed": {URL: c.URL, FrontDoor: frontDoor, Region: "ca-central", Key: publishing, Now: w.Clock.Now},
+		"yesterday":              {URL: c.URL, FrontDoor: frontDoor, Region: america, Key: publishing, Now: func() time.Time { return w.Clock.Now().AddDate(0, 0, -1) }},
 	} {
 		if _, err := forger.Publish(t.Context(), discovery.Batch{Claims: []discovery.Claim{portalAt("acme", "https://evil.eu.domicile.example", europe)}}); err == nil {
 			t.Errorf("%s: claims were taken", name)

@@ -1,7 +1,6 @@
 package attacks
 
 import (
-	"strings"
 	"sync"
 	"time"
 )
@@ -25,29 +24,4 @@ func (c *clock) Pass(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
-}
-
-// A logbook holds everything that was logged, at every level, by every role.
-type logbook struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *logbook) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-// Len marks a place; Since is what was written after it.
-func (l *logbook) Len() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Len()
-}
-
-func (l *logbook) Since(mark int) string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()[mark:]
 }

@@ -38,7 +38,7 @@ func TestDIS02EqualWork(t *testing.T) {
 	w := shared(t)
 	db := sqltest.SQLite(t, store.Migrations)
 	snapshot := new(discovery.Snapshot)
-	tags, err := store.NewTagKey(random())
+	tags, err := store.NewTagKey([][]byte{random()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestDIS02EqualWork(t *testing.T) {
 	catalogue := regions.NewCatalogue(nil, w.Clock.Now)
 	site, err := web.New(web.Options{
 		Resolver: &discovery.Resolver{Snapshot: snapshot, Directory: directory, Keys: keys, Regions: oneRegion{record}},
-		Regions:  catalogue, URL: frontDoor, Tickets: w.tickets, Secret: w.secret, Now: w.Clock.Now, Limits: web.Limits{DangerouslyUnlimited: true},
+		Regions:  catalogue, URL: frontDoor, Tickets: w.tickets, Secrets: [][]byte{w.secret}, Now: w.Clock.Now, Limits: web.Limits{DangerouslyUnlimited: true},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -59,6 +59,18 @@ func (b *browser) departing(portal, connection string, a *answer) *trip {
 
 func requestID(t testing.TB, message string) string {
 	t.Helper()
+	var request struct {
+		ID string `xml:"ID,attr"`
+	}
+	if err := xml.Unmarshal([]byte(inflated(t, message)), &request); err != nil || request.ID == "" {
+		t.Fatalf("no request ID: %v", err)
+	}
+	return request.ID
+}
+
+// inflated is a message of the redirect binding in clear.
+func inflated(t testing.TB, message string) string {
+	t.Helper()
 	packed, err := base64.StdEncoding.DecodeString(message)
 	if err != nil {
 		t.Fatal(err)
@@ -67,13 +79,7 @@ func requestID(t testing.TB, message string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var request struct {
-		ID string `xml:"ID,attr"`
-	}
-	if err := xml.Unmarshal(text, &request); err != nil || request.ID == "" {
-		t.Fatalf("no request ID: %v", err)
-	}
-	return request.ID
+	return string(text)
 }
 
 // target is whom an answer to the trip is for.
@@ -83,7 +89,7 @@ func (p *trip) target() idptest.SAMLTarget {
 	if err != nil {
 		p.b.t.Fatal(err)
 	}
-	return idptest.SAMLTarget{EntityID: c.SAML.EntityID, ACS: c.SAML.ACS, RequestID: p.RequestID, Certificate: key.Certificate}
+	return idptest.SAMLTarget{EntityID: c.SAML.EntityID, ACS: p.acs(), RequestID: p.RequestID, Certificate: key.Certificate}
 }
 
 // assertion is a correct answer for somebody, from the connection's provider.

@@ -21,6 +21,7 @@ var fields = map[string]string{
 	"front POST /":                     "email!",
 	"front POST /v1/discover":          "",
 	"front POST /choose":               "choice!*",
+	"front POST /choose/anyway":        "choice!*",
 	"front GET /remember":              "proof!*",
 	"front POST /remember":             "proof!*",
 	"front POST /forget":               "",

@@ -250,6 +250,7 @@ func (w *world) Configure(t testing.TB, portal, connection string, change func(*
 
 // idOf is the ID of the portal at a URL.
 func idOf(portal string) string {
+	portal = or(standbys[portal], portal)
 	for _, p := range places {
 		if p.url == portal {
 			return p.id

@@ -106,7 +106,7 @@ func dull(t testing.TB, a *answer) {
 	if a.Status >= 400 && !strings.Contains(a.Body, a.reference()) {
 		t.Errorf("the page does not show its reference %s: %s", a.reference(), a.text())
 	}
-	for _, never := range []string{"<script", "goroutine ", ".go:", "SQLITE", "sql:", "panic", "saml:Assertion", "-----BEGIN"} {
+	for _, never := range []string{"<script", "goroutine ", ".go:", "SQLITE", "SQLSTATE", "violates", "sql:", "panic", "saml:Assertion", "-----BEGIN"} {
 		if strings.Contains(a.Body, never) {
 			t.Errorf("the page has %q: %s", never, a.Body)
 		}
@@ -208,6 +208,9 @@ func (w *world) looks(t testing.TB, db *sql.DB) []look {
 	}
 	ctx := context.Background()
 	names, err := db.QueryContext(ctx, `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name`)
+	if err != nil { // PostgreSQL
+		names, err = db.QueryContext(ctx, `SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY table_name`)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

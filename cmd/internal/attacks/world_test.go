@@ -18,9 +18,11 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/domicile-sso/domicile/cmd/internal/app"
+	"github.com/domicile-sso/domicile/cmd/internal/planttest"
 	"github.com/domicile-sso/domicile/config/sqldb"
 	"github.com/domicile-sso/domicile/discovery"
 	"github.com/domicile-sso/domicile/federation/fetch"
@@ -49,16 +51,20 @@ type world struct {
 	Regions map[string]*region
 	IdPs    *idps
 	Clock   *clock
-	Log     *logbook
+	Log     *planttest.Log
 	Mailbox *mail.Mailbox
 
 	FrontDB *sql.DB // the directory, for looking
 	Metrics *prometheus.Registry
 
 	dir       string
+	tracing   app.Tracing           // zero: off
+	databases map[string]string     // by role; a role without one has a file
+	redis     redis.UniversalClient // of the front door; nil: none
 	root      ed25519.PrivateKey
 	tickets   ed25519.PrivateKey // signs tickets
 	secret    []byte
+	blinding  []byte // the one key of blind
 	blind     discovery.BlindKeys
 	transport *http.Transport
 	mu        sync.Mutex
@@ -66,6 +72,7 @@ type world struct {
 	looking   map[*sql.DB][]look
 	territory []territory
 	outbound  *http.Client
+	health    reports
 }
 
 // A region is one deployment. Start and Stop it as an operator would: what it
@@ -136,16 +143,20 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// start makes a world in dir and opens its doors.
-func start(dir string) (*world, error) {
+// start makes a world in dir, changed as a test wants it, and opens its doors.
+func start(dir string, changes ...func(*world)) (*world, error) {
 	ctx := context.Background()
 	w := &world{
-		Regions: map[string]*region{}, Clock: newClock(), Log: new(logbook), Mailbox: new(mail.Mailbox),
+		Regions: map[string]*region{}, Clock: newClock(), Log: new(planttest.Log), Mailbox: new(mail.Mailbox),
 		Metrics: prometheus.NewRegistry(), dir: dir, listeners: map[string]string{}, looking: map[*sql.DB][]look{}, secret: random(), transport: new(http.Transport),
-		blind:     discovery.BlindKeys{discovery.NewBlindKey(1, random())},
+		blinding:  random(),
 		root:      ed25519.NewKeyFromSeed(random()),
 		tickets:   ed25519.NewKeyFromSeed(random()),
 		territory: []territory{{europe, "EU", "Frankfurt", "eu"}, {america, "US", "Virginia", "us"}},
+	}
+	w.blind = discovery.BlindKeys{discovery.NewBlindKey(1, w.blinding)}
+	for _, change := range changes {
+		change(w)
 	}
 	w.transport.DialContext = w.dial
 	w.transport.MaxIdleConnsPerHost = 64
@@ -205,9 +216,9 @@ func (w *world) open(ctx context.Context) (err error) {
 	common := w.common("discovery")
 	common.Registry = w.Metrics
 	w.Front, err = app.NewDiscovery(ctx, app.DiscoveryOptions{
-		Common: common, URL: frontDoor, Internal: "127.0.0.1:0", Tickets: w.tickets, Secret: w.secret, BlindKeys: w.blind,
+		Common: common, URL: frontDoor, Internal: "127.0.0.1:0", Tickets: w.tickets, Secrets: [][]byte{w.secret}, BlindKeys: w.blind,
 		Roots: []ed25519.PublicKey{w.root.Public().(ed25519.PublicKey)}, Catalogue: catalogue,
-		LastGood: filepath.Join(w.dir, "last-good.jws"),
+		Snapshot: w.dir, Health: w.health.of, Redis: w.redis,
 	})
 	if err != nil {
 		return fmt.Errorf("front door: %w", err)
@@ -233,7 +244,7 @@ func (w *world) open(ctx context.Context) (err error) {
 func (w *world) common(name string) app.Common {
 	return app.Common{
 		Listen: "127.0.0.1:0", Private: "127.0.0.1:0", Migrate: true,
-		Database: "sqlite:" + filepath.Join(w.dir, name+".db"), Log: w.logger(name), Now: w.Clock.Now,
+		Database: or(w.databases[name], "sqlite:"+filepath.Join(w.dir, name+".db")), Log: w.logger(name), Now: w.Clock.Now, Tracing: w.tracing,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	}
 }
@@ -286,6 +297,7 @@ func (r *region) Node(t testing.TB) *app.Portal {
 
 // home is the region that a portal lives in, by its URL.
 func (w *world) home(portal string) *region {
+	portal = or(standbys[portal], portal)
 	for _, p := range places {
 		if p.url == portal {
 			return w.Regions[p.region]

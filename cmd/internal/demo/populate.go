@@ -3,7 +3,6 @@ package demo
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -138,7 +137,7 @@ func (d *Demo) initech(ctx context.Context) error {
 		return err
 	}
 	_, err = s.Invite(ctx, portal.Visitor{}, portal.Invitation{
-		Portal: "initech", Address: ivy, GivenName: "Ivy", FamilyName: "Compton", Expires: d.o.Now().Add(72 * time.Hour),
+		Portal: "initech", Address: ivy, GivenName: "Ivy", FamilyName: "Compton",
 	})
 	return err
 }

@@ -99,7 +99,7 @@ func (d *Demo) roles(ctx context.Context) (err error) {
 	}
 	d.Front, err = app.NewDiscovery(ctx, app.DiscoveryOptions{
 		Common: common("discovery"), URL: d.URL, Internal: "127.0.0.1:0",
-		Tickets: d.keys.tickets, Secret: d.keys.secret, BlindKeys: d.keys.blindKeys(),
+		Tickets: d.keys.tickets, Secrets: [][]byte{d.keys.secret}, BlindKeys: d.keys.blindKeys(),
 		Roots: []ed25519.PublicKey{d.keys.root.Public().(ed25519.PublicKey)}, Catalogue: d.catalogue(),
 	})
 	if err != nil {

@@ -20,6 +20,7 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
+	"github.com/domicile-sso/domicile/cmd/internal/planttest"
 	"github.com/domicile-sso/domicile/config/servertest"
 )
 
@@ -45,7 +46,7 @@ type tab struct {
 var chromium = sync.OnceValues(func() (context.Context, error) {
 	options := []chromedp.ExecAllocatorOption{
 		chromedp.ExecPath(suite.chromium),
-		chromedp.UserDataDir(suite.folder("browser")),
+		chromedp.UserDataDir(planttest.Folder("browser")),
 		// Whatever a page asks for beyond this machine does not exist.
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE *.localhost, EXCLUDE 127.0.0.1"),
 	}
@@ -86,7 +87,7 @@ func newTab(t testing.TB, ctx context.Context, scripts bool) *tab {
 	b := &tab{t: t, ctx: ctx, scripts: scripts}
 	t.Cleanup(func() {
 		if t.Failed() {
-			suite.tails(t)
+			planttest.Tails(t)
 		}
 	})
 	if err := chromedp.Listen(ctx, b.event); err != nil {

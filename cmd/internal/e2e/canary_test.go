@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/domicile-sso/domicile/cmd/internal/planttest"
 	"github.com/domicile-sso/domicile/config/servertest"
 )
 
@@ -33,7 +34,7 @@ func TestCanary(t *testing.T) {
 	}
 
 	c.eu.do("account", "invite", guest, "--portal", "initech", "--given-name", "Canarygiven")
-	temporary := c.smtp.letter(t, guest, "Your temporary password").temporary()
+	temporary := planttest.TemporaryPassword(c.smtp.Letter(t, guest, "Your temporary password"))
 	c.knows(guest, "initech")
 	g := browser(t, true)
 	g.open(c.url + "/")
@@ -59,9 +60,9 @@ func TestCanary(t *testing.T) {
 		t.Fatalf("nobody is found at %v (%v)", ids, err)
 	}
 	metrics := get(t, "http://"+c.probe+"/metrics")
-	c.front.stop()
+	c.front.Stop()
 
-	places := map[string][]byte{"metrics": metrics, "log": []byte(c.front.printed()), "URL of the sign-in page": []byte(ticket.String())}
+	places := map[string][]byte{"metrics": metrics, "log": []byte(c.front.Printed()), "URL of the sign-in page": []byte(ticket.String())}
 	for _, tab := range []*tab{b, g} {
 		for _, raw := range tab.visited() {
 			// What a region and an identity provider say to one another is theirs.
@@ -108,7 +109,7 @@ func forms(s string) []string {
 		padded := append(make([]byte, shift), s...)
 		code := base64.RawStdEncoding.EncodeToString(padded)
 		if from, to := (shift*8+5)/6, len(padded)*8/6; to > from+5 {
-			all = append(all, code[from:to])
+			all = append(all, code[from:to], strings.NewReplacer("+", "-", "/", "_").Replace(code[from:to]))
 		}
 	}
 	return all

@@ -6,11 +6,13 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/domicile-sso/domicile/cmd/internal/planttest"
 )
 
 // A demo is a running `domicile demo`, as its own words describe it.
 type demo struct {
-	*server
+	*planttest.Server
 	t         testing.TB
 	url       string            // of the front door
 	mail, idp string            // sites
@@ -22,8 +24,8 @@ type demo struct {
 func startDemo(t testing.TB, args ...string) *demo {
 	t.Helper()
 	d := &demo{t: t, portals: map[string]string{}, passwords: map[string]string{}}
-	d.server = serve(t, "the demo", "Ctrl-C ends the demo", append([]string{"demo", "--addr", "127.0.0.1:0", "--verbose"}, args...)...)
-	said := d.printed()
+	d.Server = planttest.Serve(t, "the demo", "Ctrl-C ends the demo", append([]string{"demo", "--addr", "127.0.0.1:0", "--verbose"}, args...)...)
+	said := d.Printed()
 	d.url = site(t, said, `Domicile is open at (\S+)`)
 	d.mail = site(t, said, `All mail arrives at (\S+)`)
 	d.idp = strings.Replace(d.mail, "//mail.", "//idp.", 1)
@@ -64,16 +66,16 @@ func (d *demo) portal(name string) string {
 func TestDemoLeavesNothingBehind(t *testing.T) {
 	d := startDemo(t)
 	var tmp string
-	for _, v := range d.cmd.Env {
+	for _, v := range d.Cmd.Env {
 		if rest, ok := strings.CutPrefix(v, "TMPDIR="); ok {
 			tmp = rest
 		}
 	}
-	if err := d.cmd.Process.Signal(syscall.SIGINT); err != nil {
+	if err := d.Cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
-	<-d.ended
-	if code := d.cmd.ProcessState.ExitCode(); code != 0 {
+	<-d.Ended
+	if code := d.Cmd.ProcessState.ExitCode(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	left, err := os.ReadDir(tmp)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/domicile-sso/domicile/cmd/internal/planttest"
 	"github.com/domicile-sso/domicile/federation/idptest"
 )
 
@@ -78,9 +79,8 @@ func (f *fleet) fitUS(people []idptest.User) {
 	f.openID.SetIssuer(provider.URL)
 	f.globex = f.us.portal("globex", "Globex")
 	f.initech = f.us.portal("initech", "Initech")
-	const secret = "what-the-provider-gave-us"
-	f.openID.AddClient(idptest.OIDCClient{ID: "domicile", Secret: secret, RedirectURIs: []string{f.globex + "/oidc/globex-oidc/callback"}})
-	f.write("us-east/client-secret", "%s\n", secret)
+	f.openID.AddClient(idptest.OIDCClient{ID: "domicile", Secret: clientSecret, RedirectURIs: []string{f.globex + "/oidc/globex-oidc/callback"}})
+	f.write("us-east/client-secret", "%s\n", clientSecret)
 	f.us.do("connection", "add", "oidc", "globex-oidc", "--portal", "globex", "--issuer", provider.URL,
 		"--client-id", "domicile", "--client-secret-file", f.path("us-east", "client-secret"))
 	f.us.do("domain", "route", "globex.example", "--portal", "globex", "--connection", "globex-oidc", "--jit")
@@ -104,12 +104,12 @@ const ready = `"msg":"ready"`
 
 func (f *fleet) startFront() {
 	f.t.Helper()
-	f.front = serve(f.t, "the front door", ready, "serve", "discovery", "--config", f.path("front.yaml"))
+	f.front = planttest.Serve(f.t, "the front door", ready, "serve", "discovery", "--config", f.path("front.yaml"))
 }
 
 func (f *fleet) startRegion(r *region) {
 	f.t.Helper()
-	r.server = serve(f.t, r.name, ready, "serve", "portal", "--config", r.config)
+	r.Server = planttest.Serve(f.t, r.name, ready, "serve", "portal", "--config", r.config)
 }
 
 // sail starts everything and waits until all of it is known at the front door.
@@ -128,7 +128,7 @@ func (f *fleet) sail() *fleet {
 func (r *region) invited(portal, address string) string {
 	r.plant.t.Helper()
 	r.do("account", "invite", address, "--portal", portal, "--given-name", "Given")
-	temporary := r.plant.smtp.letter(r.plant.t, address, "Your temporary password").temporary()
+	temporary := planttest.TemporaryPassword(r.plant.smtp.Letter(r.plant.t, address, "Your temporary password"))
 	if temporary == "" {
 		r.plant.t.Fatal("no temporary password in the mail")
 	}

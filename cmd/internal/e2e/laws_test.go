@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/domicile-sso/domicile/cmd/internal/planttest"
 	"github.com/domicile-sso/domicile/config"
 	"github.com/domicile-sso/domicile/config/servertest"
 	"github.com/domicile-sso/domicile/config/sqldb"
@@ -104,7 +105,7 @@ func TestDirectory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	toRegion, database := before(t, string(own))
+	toRegion, database := planttest.Before(t, string(own))
 	f.write("us-east/database", "%s", database)
 	f.sail()
 	t.Run("published soon", f.soon)
@@ -117,11 +118,11 @@ func TestDirectory(t *testing.T) {
 // databaseGone: a database stops answering, is jammed, and comes back. The front
 // door's first, which is a PostgreSQL from now on, and fills by itself: domains
 // still lead on from the snapshot. Then a region's.
-func (f *fleet) databaseGone(t *testing.T, toRegion *gate) {
-	toDirectory, directory := before(f.t, servertest.Postgres(f.t))
+func (f *fleet) databaseGone(t *testing.T, toRegion *planttest.Gate) {
+	toDirectory, directory := planttest.Before(f.t, servertest.Postgres(f.t))
 	f.write("front/database", "%s", directory)
 	f.rewrite("front.yaml", "database: sqlite:front/directory.db", "database_file: front/database")
-	run(t, "migrate", "up", f.path("front.yaml"))
+	planttest.Run(t, "migrate", "up", f.path("front.yaml"))
 	f.startFront()
 	// Regions look after the directory every 15 seconds, and whenever they have
 	// something to tell it.
@@ -134,7 +135,7 @@ func (f *fleet) databaseGone(t *testing.T, toRegion *gate) {
 	f.knows(guest, "globex")
 
 	t.Run("the directory's is gone", func(t *testing.T) {
-		toDirectory.shut()
+		toDirectory.Shut()
 		f.unsure(t, stranger(2))
 		f.byRoute(t, "new.here@acme.example", "Acme Corporation", "")
 		f.byRoute(t, "new.here@initech.example", "Initech", f.initech)
@@ -147,12 +148,12 @@ func (f *fleet) databaseGone(t *testing.T, toRegion *gate) {
 		f.us.do("account", "invite", later, "--portal", "globex")
 		f.unsure(t, later)
 
-		toDirectory.unlock(t)
+		toDirectory.Open(t)
 		f.knows(later, "globex") // "not known" was not remembered, and the claim not lost
 		f.unknown(t, stranger(2))
 	})
 	t.Run("the directory's is jammed", func(t *testing.T) {
-		toDirectory.stick()
+		toDirectory.Stick()
 		began := time.Now()
 		code, header, body := f.question(t, stranger(3))
 		if code != http.StatusServiceUnavailable {
@@ -160,13 +161,14 @@ func (f *fleet) databaseGone(t *testing.T, toRegion *gate) {
 		}
 		f.dull(t, header, body)
 		t.Logf("that took %v", time.Since(began).Round(time.Millisecond))
-		toDirectory.free()
-		until(t, "the directory's recovery", func() bool {
+		toDirectory.Free()
+		planttest.Until(t, "the directory's recovery", func() bool {
 			ids, err := f.discover(stranger(3))
 			return err == nil && len(ids) == 0
 		})
 		visit(t).open(f.url+"/").enter(ada).atSAML(f, atTheirs).home(f.acme, ada, "EU")
 	})
+	t.Run("started without the directory's", func(t *testing.T) { f.startedAlone(t, toDirectory, guest) })
 	t.Run("a region's is gone", func(t *testing.T) {
 		const secret = "a-password-of-Ians-own-7"
 		visit(t).open(f.initech+"/").enter(ian).at(f.initech, "/login/password")
@@ -176,7 +178,7 @@ func (f *fleet) databaseGone(t *testing.T, toRegion *gate) {
 		half := visit(t).open(f.initech + "/").enter(ian)
 		federated := visit(t).open(f.globex + "/").enter(gus)
 
-		toRegion.shut()
+		toRegion.Shut()
 		for _, v := range []*visitor{
 			half.submit("Sign in", "password", secret),
 			visit(t).open(f.initech + "/"),
@@ -188,7 +190,7 @@ func (f *fleet) databaseGone(t *testing.T, toRegion *gate) {
 		if in.cookies[in.url.Host]["__Host-session"] == nil {
 			t.Error("a session was thrown away because it could not be looked up")
 		}
-		probe := "http://" + loopback(f.us.probe)
+		probe := "http://" + planttest.Loopback(f.us.probe)
 		if code, why := fetch(t, probe+"/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(why, "database") {
 			t.Errorf("a region without its database is ready: %d %s", code, why)
 		}
@@ -200,8 +202,8 @@ func (f *fleet) databaseGone(t *testing.T, toRegion *gate) {
 		}
 		visit(t).open(f.url+"/").enter(ada).atSAML(f, atTheirs).home(f.acme, ada, "EU")
 
-		toRegion.unlock(t)
-		until(t, "the region being ready again", func() bool {
+		toRegion.Open(t)
+		planttest.Until(t, "the region being ready again", func() bool {
 			code, _ := fetch(t, probe+"/readyz")
 			return code == http.StatusOK
 		})
@@ -231,7 +233,7 @@ func (f *fleet) broken(t *testing.T) {
 
 	// A front door whose database is not there yet does not start, and says so;
 	// what it was started with before is of no use to it then.
-	f.front.stop()
+	f.front.Stop()
 	hidden := f.path("front", "elsewhere")
 	if err := os.Mkdir(hidden, 0o700); err != nil {
 		t.Fatal(err)
@@ -256,7 +258,7 @@ func (f *fleet) recordEnds(t *testing.T) {
 	f.eu.do("account", "invite", consultant, "--portal", "acme")
 	f.us.do("account", "invite", consultant, "--portal", "initech")
 	f.us.do("account", "invite", "guest@elsewhere.example", "--portal", "globex")
-	until(t, "the chooser", func() bool {
+	planttest.Until(t, "the chooser", func() bool {
 		ids, err := f.discover(consultant)
 		return err == nil && len(ids) == 2
 	})
@@ -271,7 +273,7 @@ func (f *fleet) recordEnds(t *testing.T) {
 
 	for life := 3 * time.Second; ; life *= 2 {
 		ends := f.resign(t, lines, f.us, life)
-		until(t, "the record's end", func() bool { return time.Now().After(ends) })
+		planttest.Until(t, "the record's end", func() bool { return time.Now().After(ends) })
 		if code, _, _ := f.question(t, ian); code != http.StatusOK {
 			break
 		}
@@ -296,7 +298,7 @@ func (f *fleet) recordEnds(t *testing.T) {
 	visit(t).open(f.globex+"/").enter(gus).atOpenID(f, atTheirs).home(f.globex, gus, "US")
 
 	// A restart believes nothing that has expired; a new signature brings it back.
-	f.front.kill()
+	f.front.Kill()
 	f.startFront()
 	f.unsure(t, ian)
 	f.resign(t, lines, f.us, time.Hour)
@@ -307,7 +309,7 @@ func (f *fleet) recordEnds(t *testing.T) {
 	for life := 3 * time.Second; ; life *= 2 {
 		f.resign(t, lines, f.eu, life)
 		ends := f.resign(t, lines, f.us, life)
-		until(t, "the records' end", func() bool { return time.Now().After(ends) })
+		planttest.Until(t, "the records' end", func() bool { return time.Now().After(ends) })
 		if code, _ := fetch(t, f.url+"/readyz"); code == http.StatusServiceUnavailable {
 			break
 		}
@@ -384,10 +386,10 @@ func (f *fleet) resign(t *testing.T, lines map[string]string, r *region, life ti
 // rereads has the front door read the catalogue now.
 func (f *fleet) rereads(t *testing.T) {
 	t.Helper()
-	done := func() int { return strings.Count(f.front.printed(), `"msg":"read again"`) }
+	done := func() int { return strings.Count(f.front.Printed(), `"msg":"read again"`) }
 	before := done()
-	if err := f.front.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+	if err := f.front.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the catalogue being read again", func() bool { return done() > before })
+	planttest.Until(t, "the catalogue being read again", func() bool { return done() > before })
 }

@@ -3,8 +3,9 @@ package e2e
 import (
 	"fmt"
 	"net/url"
-	"regexp"
 	"strings"
+
+	"github.com/domicile-sso/domicile/cmd/internal/planttest"
 )
 
 // A letter is a mail as the demo's mailbox shows it.
@@ -48,10 +49,4 @@ func (d *demo) letter(b *tab, to, subject string) letter {
 }
 
 // temporary is the temporary password in a mail.
-func (l letter) temporary() string {
-	m := regexp.MustCompile(`Temporary password: (\S+)`).FindStringSubmatch(l.text)
-	if m == nil {
-		return ""
-	}
-	return m[1]
-}
+func (l letter) temporary() string { return planttest.TemporaryPassword(l.text) }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"testing"
+
+	"github.com/domicile-sso/domicile/cmd/internal/planttest"
 )
 
 const ivan = "ivan@initech.example"
@@ -14,7 +16,7 @@ const ivan = "ivan@initech.example"
 func (c *company) invited() string {
 	c.t.Helper()
 	c.eu.do("account", "invite", ivan, "--portal", "initech", "--given-name", "Ivan")
-	secret := c.smtp.letter(c.t, ivan, "Your temporary password").temporary()
+	secret := planttest.TemporaryPassword(c.smtp.Letter(c.t, ivan, "Your temporary password"))
 	if secret == "" {
 		c.t.Fatal("no temporary password in the mail")
 	}
@@ -29,7 +31,7 @@ func TestFrontDoorDown(t *testing.T) {
 func frontDoorDown(t *testing.T, scripts bool) {
 	c := found(t)
 	temporary := c.invited()
-	c.front.kill()
+	c.front.Kill()
 
 	direct := func(site, address string) *tab {
 		b := browser(t, scripts)
@@ -82,7 +84,7 @@ func TestRegionRestarts(t *testing.T) {
 	password.fill("email", ivan)
 	password.press("Next")
 
-	c.eu.kill()
+	c.eu.Kill()
 
 	// Elsewhere nobody notices.
 	b := browser(t, true)
@@ -107,7 +109,7 @@ func TestRegionRestarts(t *testing.T) {
 // afterwards, and an empty directory is filled again.
 func TestPublishing(t *testing.T) {
 	c := found(t)
-	c.front.kill()
+	c.front.Kill()
 	const many = 100
 	address := func(i int) string { return fmt.Sprintf("guest%d@elsewhere.example", i) }
 	var wg sync.WaitGroup
@@ -124,13 +126,13 @@ func TestPublishing(t *testing.T) {
 		c.knows(address(i), "globex")
 	}
 
-	c.front.stop()
+	c.front.Stop()
 	for _, f := range []string{"directory.db", "directory.db-wal", "directory.db-shm"} {
 		if err := os.Remove(c.path("front", f)); err != nil && !os.IsNotExist(err) {
 			t.Fatal(err)
 		}
 	}
-	run(t, "migrate", "up", c.path("front.yaml"))
+	planttest.Run(t, "migrate", "up", c.path("front.yaml"))
 	c.startFront()
 	c.eu.do("publish", "--all")
 	c.us.do("publish", "--all")
@@ -141,7 +143,7 @@ func TestPublishing(t *testing.T) {
 
 	// A disabled account is found no more.
 	c.us.do("account", "disable", address(0), "--portal", "globex")
-	until(t, "the front door forgetting", func() bool {
+	planttest.Until(t, "the front door forgetting", func() bool {
 		ids, err := c.discover(address(0))
 		return err == nil && !slices.Contains(ids, "globex")
 	})

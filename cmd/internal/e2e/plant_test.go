@@ -2,12 +2,9 @@ package e2e
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -16,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/domicile-sso/domicile/cmd/internal/planttest"
 	"github.com/domicile-sso/domicile/config/servertest"
 )
 
@@ -28,14 +26,15 @@ type plant struct {
 	url    string // of the front door
 	claims string // its internal listener
 	probe  string // its private one
-	front  *server
+	front  *planttest.Server
 	eu, us *region
-	smtp   *sink
+	smtp   *planttest.Sink
+	consul *servertest.ConsulServer // of whoever has one
 }
 
 // A region is one process with portals.
 type region struct {
-	*server
+	*planttest.Server
 	plant                    *plant
 	name, jurisdiction, zone string
 	port, probe              int
@@ -45,19 +44,22 @@ type region struct {
 // build makes keys, records, files and databases, and starts nothing yet.
 func build(t testing.TB) *plant {
 	t.Helper()
-	p := &plant{t: t, dir: t.TempDir(), smtp: newSink(t)}
-	ports := free(t, 7)
-	p.url, p.claims, p.probe = fmt.Sprintf("http://localhost:%d", ports[0]), fmt.Sprintf("http://127.0.0.1:%d", ports[1]), loopback(ports[2])
+	p := &plant{t: t, dir: t.TempDir(), smtp: planttest.NewSink(t)}
+	ports := planttest.Free(t, 7)
+	p.url, p.claims, p.probe = fmt.Sprintf("http://localhost:%d", ports[0]), fmt.Sprintf("http://127.0.0.1:%d", ports[1]), planttest.Loopback(ports[2])
 	p.eu = &region{plant: p, name: "eu-central", jurisdiction: "EU", zone: "eu", port: ports[3], probe: ports[4]}
 	p.us = &region{plant: p, name: "us-east", jurisdiction: "US", zone: "us", port: ports[5], probe: ports[6]}
 
-	run(t, "region", "keygen", "root", "--out", p.path("root"))
-	run(t, "region", "keygen", "front-door", "--out", p.path("front"))
-	run(t, "region", "keygen", "blind-id", "--out", p.path("blind"))
+	planttest.Run(t, "region", "keygen", "root", "--out", p.path("root"))
+	planttest.Run(t, "region", "keygen", "front-door", "--out", p.path("front"))
+	planttest.Run(t, "region", "keygen", "blind-id", "--out", p.path("blind"))
 	for _, r := range []*region{p.eu, p.us} {
-		run(t, "region", "keygen", "region", r.name, "--jurisdiction", r.jurisdiction, "--name", "City of "+r.jurisdiction,
+		planttest.Run(t, "region", "keygen", "region", r.name, "--jurisdiction", r.jurisdiction, "--name", "City of "+r.jurisdiction,
 			"--host", fmt.Sprintf("*.%s.localhost:%d", r.zone, r.port), "--out", p.path(r.name))
-		run(t, "region", "sign", p.path(r.name, r.name+".yaml"), "--root", p.path("root", "root.key"), "--out", p.path("catalogue"))
+		planttest.Run(t, "region", "sign", p.path(r.name, r.name+".yaml"), "--root", p.path("root", "root.key"), "--out", p.path("catalogue"))
+	}
+	if err := os.Mkdir(p.path("front", "kept"), 0o700); err != nil {
+		t.Fatal(err)
 	}
 	p.write("front.yaml", `role: discovery
 listen: "%[1]s"
@@ -65,19 +67,20 @@ public_url: %[2]s
 internal: {listen: "%[3]s"}
 metrics: {listen: "%[4]s"}
 database: sqlite:front/directory.db
-catalogue: {file: catalogue, snapshot: front/last-good, reload: 1s, root_keys: ["%[5]s"]}
+snapshot: front/kept
+catalogue: {file: catalogue, reload: 1s, root_keys: ["%[5]s"]}
 blind_id_keys: [{version: 1, key_file: blind/blind-id.key}]
 ticket_key_file: front/front-door.key
-cookie_key_file: front/cookie.key
+cookie_key_files: [front/cookie.key]
 rate_limits: {per_client: 6000/m}
 log: {level: info, format: text}
-`, loopback(ports[0]), p.url, strings.TrimPrefix(p.claims, "http://"), p.probe, p.publicKey("root", "root.pub"))
+`, planttest.Loopback(ports[0]), p.url, strings.TrimPrefix(p.claims, "http://"), p.probe, planttest.PublicKey(p.t, p.path("root", "root.pub")))
 	p.region(p.eu, "database: sqlite:eu-central/region.db")
 	p.write("us-east/database", "%s", servertest.Postgres(t))
 	p.region(p.us, "database_file: us-east/database")
 	for _, file := range []string{"front.yaml", "eu-central.yaml", "us-east.yaml"} {
-		run(t, "check", p.path(file))
-		run(t, "migrate", "up", p.path(file))
+		planttest.Run(t, "check", p.path(file))
+		planttest.Run(t, "migrate", "up", p.path(file))
 	}
 	return p
 }
@@ -85,7 +88,7 @@ log: {level: info, format: text}
 // region writes a region's configuration.
 func (p *plant) region(r *region, database string) {
 	r.config = p.path(r.name + ".yaml")
-	p.write(r.name+"/smtp", "%s", p.smtp.url)
+	p.write(r.name+"/smtp", "%s", p.smtp.URL)
 	p.write(r.name+".yaml", `role: portal
 listen: "%[1]s"
 metrics: {listen: "%[2]s"}
@@ -103,7 +106,7 @@ front_door:
 mail: {smtp_url_file: %[4]s/smtp, from: Domicile <no-reply@domicile.example>}
 fetch: {dangerously_allow_loopback: true}
 log: {level: info, format: text}
-`, loopback(r.port), loopback(r.probe), database, r.name, r.jurisdiction, p.url, p.claims, p.publicKey("front", "front-door.pub"))
+`, planttest.Loopback(r.port), planttest.Loopback(r.probe), database, r.name, r.jurisdiction, p.url, p.claims, planttest.PublicKey(p.t, p.path("front", "front-door.pub")))
 }
 
 func (p *plant) path(elements ...string) string {
@@ -117,30 +120,14 @@ func (p *plant) write(name, format string, args ...any) {
 	}
 }
 
-// publicKey reads the key out of a file with remarks.
-func (p *plant) publicKey(elements ...string) string {
-	p.t.Helper()
-	text, err := os.ReadFile(p.path(elements...))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	for _, line := range strings.Split(string(text), "\n") {
-		if line != "" && !strings.HasPrefix(line, "#") {
-			return line
-		}
-	}
-	p.t.Fatalf("no key in %v", elements)
-	return ""
-}
-
 func (p *plant) startFront() {
 	p.t.Helper()
-	p.front = serve(p.t, "the front door", "msg=ready", "serve", "discovery", "--config", p.path("front.yaml"))
+	p.front = planttest.Serve(p.t, "the front door", "msg=ready", "serve", "discovery", "--config", p.path("front.yaml"))
 }
 
 func (r *region) start() {
 	r.plant.t.Helper()
-	r.server = serve(r.plant.t, r.name, "msg=ready", "serve", "portal", "--config", r.config)
+	r.Server = planttest.Serve(r.plant.t, r.name, "msg=ready", "serve", "portal", "--config", r.config)
 }
 
 // start starts everything.
@@ -154,7 +141,7 @@ func (p *plant) start() {
 // do runs an operator's command on the region.
 func (r *region) do(args ...string) string {
 	r.plant.t.Helper()
-	return run(r.plant.t, append(args, "--config", r.config)...)
+	return planttest.Run(r.plant.t, append(args, "--config", r.config)...)
 }
 
 // portal is the site of a portal, and creates it.
@@ -168,7 +155,7 @@ func (r *region) portal(id, name string) string {
 // knows waits until the front door leads an address to a portal.
 func (p *plant) knows(address, portal string) {
 	p.t.Helper()
-	until(p.t, "the front door knowing "+address, func() bool {
+	planttest.Until(p.t, "the front door knowing "+address, func() bool {
 		found, err := p.discover(address)
 		return err == nil && len(found) == 1 && found[0] == portal
 	})
@@ -209,14 +196,7 @@ func client(t testing.TB) *http.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	transport := &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-		_, port, err := net.SplitHostPort(addr)
-		if err != nil {
-			return nil, err
-		}
-		var d net.Dialer
-		return d.DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))
-	}}
+	transport := &http.Transport{DialContext: planttest.Dial}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Jar: jar, Transport: transport, Timeout: patience}
 }
@@ -235,33 +215,6 @@ func get(t testing.TB, url string) []byte {
 	}
 	return text
 }
-
-// free finds ports nobody listens on, all different. They are below those that
-// the system gives to whoever asks for just any: a server gets its port seconds
-// after it was found here, or once more after an outage, and meanwhile other
-// tests open hundreds of the other kind.
-func free(t testing.TB, n int) []int {
-	t.Helper()
-	var ports []int
-	for range 1000 {
-		port := 10000 + rand.IntN(20000)
-		if !suite.take(port) {
-			continue
-		}
-		l, err := net.Listen("tcp", loopback(port))
-		if err != nil {
-			continue
-		}
-		l.Close()
-		if ports = append(ports, port); len(ports) == n {
-			return ports
-		}
-	}
-	t.Fatalf("no %d free ports", n)
-	return nil
-}
-
-func loopback(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
 // atPHP signs in at SimpleSAMLphp.
 func atPHP(b *tab, idp *servertest.SAMLIdP, p servertest.Person) {

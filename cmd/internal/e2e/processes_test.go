@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/domicile-sso/domicile/cmd/internal/planttest"
 )
 
 // TestProcesses walks through the life of a front door and two regions: sign-in
@@ -51,8 +53,8 @@ func (f *fleet) across(t *testing.T, own string) {
 
 // probes: what a load balancer asks, of every process, in public and in private.
 func (f *fleet) probes(t *testing.T) {
-	private := []string{f.probe, loopback(f.eu.probe), loopback(f.us.probe)}
-	public := []string{strings.TrimPrefix(f.url, "http://"), loopback(f.eu.port), loopback(f.us.port)}
+	private := []string{f.probe, planttest.Loopback(f.eu.probe), planttest.Loopback(f.us.probe)}
+	public := []string{strings.TrimPrefix(f.url, "http://"), planttest.Loopback(f.eu.port), planttest.Loopback(f.us.port)}
 	for i := range private {
 		for _, path := range []string{"/healthz", "/readyz"} {
 			for _, at := range []string{private[i], public[i]} {
@@ -99,14 +101,14 @@ func fetch(t testing.TB, url string) (int, string) {
 func (f *fleet) alone(t *testing.T, own string) {
 	// This one was on the way when it happened.
 	half := visit(t).open(f.url + "/").enter(gus)
-	f.front.kill()
+	f.front.Kill()
 
 	half.atOpenID(f, atTheirs).home(f.globex, gus, "US")
 	visit(t).open(f.acme+"/account").enter(ada).atSAML(f, atTheirs).at(f.acme, "/account").sees(http.StatusOK, ada)
 	visit(t).open(f.globex+"/").enter(gus).atOpenID(f, atTheirs).home(f.globex, gus, "US")
 	visit(t).open(f.initech+"/").enter(ian).submit("Sign in", "password", own).home(f.initech, ian, "US")
 	for _, r := range []*region{f.eu, f.us} {
-		if code, why := fetch(t, "http://"+loopback(r.probe)+"/readyz"); code != http.StatusOK {
+		if code, why := fetch(t, "http://"+planttest.Loopback(r.probe)+"/readyz"); code != http.StatusOK {
 			t.Errorf("%s is not ready without the front door: %s", r.name, why)
 		}
 	}
@@ -134,7 +136,7 @@ func (f *fleet) restarts(t *testing.T, own string) {
 	spent := once.peek(once.filled("Next", "email", ian))
 	once.open(spent).at(f.initech, "/login/password")
 
-	f.us.kill()
+	f.us.Kill()
 	if err := password.exchange(password.filled("Sign in", "password", own), f.initech); err == nil {
 		t.Fatalf("a region that is dead answers %d", password.status)
 	}
@@ -177,22 +179,22 @@ func (f *fleet) drains(t *testing.T, own string) {
 	if _, err := rest.Write(whole[:len(whole)/2]); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the request being under way", func() bool {
-		_, metrics := fetch(t, "http://"+loopback(f.us.probe)+"/metrics")
+	planttest.Until(t, "the request being under way", func() bool {
+		_, metrics := fetch(t, "http://"+planttest.Loopback(f.us.probe)+"/metrics")
 		return strings.Contains(metrics, `domicile_http_requests_in_flight{site="portal"} 1`)
 	})
-	if err := f.us.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := f.us.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the region being unready", func() bool {
-		code, why := fetch(t, "http://"+loopback(f.us.probe)+"/readyz")
+	planttest.Until(t, "the region being unready", func() bool {
+		code, why := fetch(t, "http://"+planttest.Loopback(f.us.probe)+"/readyz")
 		return code == http.StatusServiceUnavailable && strings.Contains(why, "stopping")
 	})
-	if code, _ := fetch(t, "http://"+loopback(f.us.probe)+"/healthz"); code != http.StatusOK {
+	if code, _ := fetch(t, "http://"+planttest.Loopback(f.us.probe)+"/healthz"); code != http.StatusOK {
 		t.Errorf("a region that is stopping is said to be dead: %d", code)
 	}
-	until(t, "the region taking no more", func() bool {
-		c, err := net.Dial("tcp", loopback(f.us.port))
+	planttest.Until(t, "the region taking no more", func() bool {
+		c, err := net.Dial("tcp", planttest.Loopback(f.us.port))
 		if err == nil {
 			_ = c.Close()
 		}
@@ -205,15 +207,15 @@ func (f *fleet) drains(t *testing.T, own string) {
 	if err := <-arrived; err != nil || v.status != http.StatusSeeOther || v.cookies[v.url.Host]["__Host-session"] == nil {
 		t.Errorf("whoever was being served got %d (%v), and not a session", v.status, err)
 	}
-	until(t, "the region's end", func() bool {
+	planttest.Until(t, "the region's end", func() bool {
 		select {
-		case <-f.us.ended:
+		case <-f.us.Ended:
 			return true
 		default:
 			return false
 		}
 	})
-	if code := f.us.cmd.ProcessState.ExitCode(); code != 0 {
+	if code := f.us.Cmd.ProcessState.ExitCode(); code != 0 {
 		t.Errorf("a region that was told to stop ends with %d", code)
 	}
 	f.startRegion(f.us)
@@ -232,14 +234,14 @@ func (f *fleet) drains(t *testing.T, own string) {
 	if code := exit(t, "serve", "portal", "--colour"); code != 2 {
 		t.Errorf("an unknown flag: %d", code)
 	}
-	f.front.stop()
-	f.eu.stop()
+	f.front.Stop()
+	f.eu.Stop()
 }
 
 // exit is the code a command ends with.
 func exit(t *testing.T, args ...string) int {
 	t.Helper()
-	path := domicile(t)
+	path := planttest.Binary(t)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	err := exec.CommandContext(ctx, path, args...).Run()
@@ -256,20 +258,20 @@ func exit(t *testing.T, args ...string) int {
 // logs: at debug level, each line is an object that says when, how bad and what,
 // and nothing in it is about a person.
 func (f *fleet) logs(t *testing.T, own string) {
-	for _, s := range []*server{f.front, f.eu.server, f.us.server} {
+	for _, s := range []*planttest.Server{f.front, f.eu.Server, f.us.Server} {
 		requests := 0
-		for line := range strings.Lines(s.printed()) {
+		for line := range strings.Lines(s.Printed()) {
 			var entry struct {
 				Time            time.Time
 				Level, Msg      string
 				Role, Reference string
 			}
 			if err := json.Unmarshal([]byte(line), &entry); err != nil || entry.Time.IsZero() || entry.Level == "" || entry.Msg == "" {
-				t.Errorf("%s logs what is no entry (%v): %s", s.name, err, line)
+				t.Errorf("%s logs what is no entry (%v): %s", s.Name, err, line)
 				continue
 			}
 			if entry.Role == "" {
-				t.Errorf("%s does not say which role it is: %s", s.name, line)
+				t.Errorf("%s does not say which role it is: %s", s.Name, line)
 			}
 			if entry.Msg == "request" {
 				requests++
@@ -279,11 +281,11 @@ func (f *fleet) logs(t *testing.T, own string) {
 			}
 		}
 		if requests == 0 {
-			t.Errorf("%s logged no request", s.name)
+			t.Errorf("%s logged no request", s.Name)
 		}
 		for _, mark := range []string{ada, gus, ian, uma, "nobody@", "Given", "Family", own, atTheirs, "?ticket="} {
-			if strings.Contains(s.printed(), mark) {
-				t.Errorf("%s logged %q:\n%s", s.name, mark, linesWith(s.printed(), mark))
+			if strings.Contains(s.Printed(), mark) {
+				t.Errorf("%s logged %q:\n%s", s.Name, mark, linesWith(s.Printed(), mark))
 			}
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/domicile-sso/domicile/cmd/internal/planttest"
 	"github.com/domicile-sso/domicile/config"
 	"github.com/domicile-sso/domicile/config/sqldb"
 	"github.com/domicile-sso/domicile/discovery"
@@ -132,7 +133,7 @@ func entries(t *testing.T, db *sql.DB, portalID string) []entry {
 // applied waits until the front door has got as far as the region.
 func (f *fleet) applied(t *testing.T, o *office, directory *sql.DB, r *region) {
 	t.Helper()
-	until(t, "all claims of "+r.name, func() bool {
+	planttest.Until(t, "all claims of "+r.name, func() bool {
 		if number(t, o.db, `SELECT COUNT(*) FROM outbox`) > 0 {
 			return false
 		}
@@ -183,7 +184,7 @@ func (f *fleet) published(t *testing.T) {
 	f.applied(t, o, directory, f.us)
 	f.knows(person(before-1), "globex")
 
-	f.front.kill()
+	f.front.Kill()
 	directory.Close()
 	for i := before; i < after; i++ {
 		o.add("globex", person(i))
@@ -226,7 +227,7 @@ func (f *fleet) published(t *testing.T) {
 	}
 	f.everybody(t, person, after)
 
-	f.front.stop()
+	f.front.Stop()
 	directory.Close()
 	files, err := filepath.Glob(f.path("front", "directory.db*"))
 	if err != nil || len(files) == 0 {
@@ -237,7 +238,7 @@ func (f *fleet) published(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	run(t, "migrate", "up", f.path("front.yaml"))
+	planttest.Run(t, "migrate", "up", f.path("front.yaml"))
 	began = time.Now()
 	f.startFront()
 	directory = f.directory(t)

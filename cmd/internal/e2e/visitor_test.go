@@ -10,17 +10,17 @@ import (
 
 	"golang.org/x/net/html"
 
+	"github.com/domicile-sso/domicile/cmd/internal/planttest"
 	"github.com/domicile-sso/domicile/discovery/page/pagetest"
 )
 
 // A visitor is a person whose browser shows no pictures and runs no scripts. It
-// keeps cookies as browsers do on this machine, Secure ones included, where the
-// jar of net/http would not send them back over plain HTTP. It remembers every
-// address it was at and every header it got, which a real browser does not tell.
+// remembers every address it was at and every header it got, which a real browser
+// does not tell.
 type visitor struct {
 	t       testing.TB
 	http    *http.Client
-	cookies map[string]map[string]*http.Cookie // by host and name
+	cookies planttest.Cookies
 
 	page   pagetest.Page
 	url    *url.URL // of the page
@@ -46,7 +46,7 @@ func visit(t testing.TB) *visitor {
 	// A server that was killed has left dead connections behind.
 	c.Transport.(*http.Transport).DisableKeepAlives = true
 	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &visitor{t: t, http: c, cookies: map[string]map[string]*http.Cookie{}}
+	return &visitor{t: t, http: c, cookies: planttest.Cookies{}}
 }
 
 // open follows an address that was typed, and redirects to the end.
@@ -105,7 +105,7 @@ func (v *visitor) arrive(r *http.Request, from string) {
 
 // exchange sends one request and takes in the answer.
 func (v *visitor) exchange(r *http.Request, from string) error {
-	v.dress(r, from)
+	v.cookies.Dress(r, from)
 	res, err := v.http.Do(r)
 	if err != nil {
 		return err
@@ -123,40 +123,13 @@ func (v *visitor) exchange(r *http.Request, from string) error {
 			v.secrets = append(v.secrets, values...)
 		}
 	}
+	v.cookies.Keep(r.URL.Host, res.Cookies())
 	for _, c := range res.Cookies() {
-		if v.cookies[r.URL.Host] == nil {
-			v.cookies[r.URL.Host] = map[string]*http.Cookie{}
+		if c.MaxAge >= 0 {
+			v.secrets = append(v.secrets, c.Value)
 		}
-		if c.MaxAge < 0 {
-			delete(v.cookies[r.URL.Host], c.Name)
-			continue
-		}
-		v.cookies[r.URL.Host][c.Name] = c
-		v.secrets = append(v.secrets, c.Value)
 	}
 	return nil
-}
-
-// dress gives a request the headers and cookies that a browser gives it.
-func (v *visitor) dress(r *http.Request, from string) {
-	r.Header.Set("Accept", "text/html,application/xhtml+xml")
-	r.Header.Set("User-Agent", "Visitor/1")
-	site := "none"
-	switch {
-	case from == origin(r.URL):
-		site = "same-origin"
-	case from != "":
-		site = "cross-site"
-	}
-	r.Header.Set("Sec-Fetch-Site", site)
-	if from != "" && r.Method == http.MethodPost {
-		r.Header.Set("Origin", from)
-	}
-	for _, c := range v.cookies[r.URL.Host] {
-		if site != "cross-site" || r.Method == http.MethodGet || c.SameSite == http.SameSiteNoneMode {
-			r.AddCookie(&http.Cookie{Name: c.Name, Value: c.Value})
-		}
-	}
 }
 
 // back shows the page before once more, as it was.
@@ -165,7 +138,7 @@ func (v *visitor) back() *visitor {
 	return v
 }
 
-func origin(u *url.URL) string { return u.Scheme + "://" + u.Host }
+func origin(u *url.URL) string { return planttest.Origin(u) }
 
 // submit fills in the form with a button of that name and presses it. fields are
 // names and values in turn.

@@ -1,7 +1,9 @@
 package serve
 
 import (
+	"net"
 	"net/http"
+	"strings"
 
 	"github.com/domicile-sso/domicile/discovery/page"
 )
@@ -10,18 +12,28 @@ import (
 // one (an asset may be cached); none may be forgotten.
 func (o Options) headers(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		o.setHeaders(w.Header())
+		o.setHeaders(w.Header(), r)
 		h.ServeHTTP(w, r)
 	})
 }
 
-func (o Options) setHeaders(h http.Header) {
+func (o Options) setHeaders(h http.Header, r *http.Request) {
 	for name, value := range always {
 		h[name] = value
 	}
-	if o.HTTPS {
+	if o.HTTPS && !onThisMachine(r.Host) {
 		h["Strict-Transport-Security"] = transport
 	}
+}
+
+// onThisMachine reports whether a host is everybody's own: a browser that was
+// told to keep to https there would do so for all that runs on the machine.
+func onThisMachine(host string) bool {
+	name, _, err := net.SplitHostPort(host)
+	if err != nil {
+		name = host
+	}
+	return strings.EqualFold(name, "localhost") || len(name) > 10 && strings.EqualFold(name[len(name)-10:], ".localhost")
 }
 
 // Names in canonical form, so that they can be put straight into a header. The

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/domicile-sso/domicile/discovery/page"
+	"github.com/domicile-sso/domicile/discovery/span"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -15,7 +16,7 @@ import (
 // none of them is "other": neither grows with what is asked for.
 var (
 	plainRoutes = set(
-		"/", "/v1/discover", "/choose", "/remember", "/forget", "/.well-known/webfinger", "/claims",
+		"/", "/v1/discover", "/choose", "/choose/anyway", "/remember", "/forget", "/.well-known/webfinger", "/claims",
 		"/login", "/login/password", "/login/method", "/logout",
 		"/password/forgot", "/password/reset", "/password/change", "/invitation",
 		"/account", "/account/password", "/account/sessions/end", "/admin",
@@ -61,12 +62,13 @@ func method(r *http.Request) string {
 // logged writes one line for a request, and counts it. The line has no query, no
 // path as typed, no header and no address of a client: put together with the
 // audit log of a region it would otherwise say who was where.
-func (o Options) logged(h http.Handler) http.Handler {
-	m, log := newMetrics(o.Metrics, o.Site), o.Log.With("site", o.Site)
+func (o Options) logged(h http.Handler, m metrics) http.Handler {
+	log := o.Log.With("site", o.Site)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		rec := &recorder{ResponseWriter: w}
 		route, method := route(r), method(r)
+		r, traced := o.traced(r, method, route)
 		m.inFlight.Inc()
 		defer func() {
 			m.inFlight.Dec()
@@ -76,18 +78,61 @@ func (o Options) logged(h http.Handler) http.Handler {
 			}
 			took := time.Since(start)
 			m.requests.WithLabelValues(method, route, strconv.Itoa(status)).Inc()
-			m.seconds.WithLabelValues(route).Observe(took.Seconds())
-			log.LogAttrs(r.Context(), level(route), "request",
+			m.seconds.WithLabelValues(route, class(status)).Observe(took.Seconds())
+			line := [...]slog.Attr{
 				slog.String("method", method),
 				slog.String("route", route),
 				slog.Int("status", status),
 				slog.Int64("bytes", rec.bytes),
 				slog.Duration("took", took),
-				slog.String("reference", page.Reference(r.Context())))
+				slog.String("reference", page.Reference(r.Context())),
+				slog.String("trace", traced.Trace()),
+			}
+			shown := line[:]
+			if traced == (span.Span{}) {
+				shown = line[:len(line)-1]
+			}
+			log.LogAttrs(r.Context(), level(route), "request", shown...)
+			finish(traced, status)
 		}()
 		h.ServeHTTP(rec, r)
 	})
 }
+
+// traced starts the span of a request. A traceparent that somebody sent is not
+// read, but where only regions of ours come.
+func (o Options) traced(r *http.Request, method, route string) (*http.Request, span.Span) {
+	if o.Tracer == nil || level(route) < slog.LevelInfo {
+		return r, span.Span{}
+	}
+	ctx := r.Context()
+	if o.ContinueTraces {
+		ctx = span.Extract(ctx, r.Header)
+	}
+	ctx, s := span.Request(ctx, o.Tracer, method, route)
+	s.Text(span.Site, o.Site)
+	s.Text(span.Method, method)
+	s.Text(span.Route, route)
+	return r.WithContext(ctx), s
+}
+
+func finish(s span.Span, status int) {
+	s.Number(span.Status, status)
+	if status >= 500 {
+		s.Fail()
+	}
+	s.End(nil)
+}
+
+// class is what most questions about a status are about: whose fault it was.
+func class(status int) string {
+	if status < 100 || status > 599 {
+		return "other"
+	}
+	return classes[status/100-1]
+}
+
+var classes = [...]string{"1xx", "2xx", "3xx", "4xx", "5xx"}
 
 func level(route string) slog.Level {
 	switch route {
@@ -101,6 +146,7 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	inFlight prometheus.Gauge
+	panics   prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, site string) metrics {
@@ -110,15 +156,18 @@ func newMetrics(reg prometheus.Registerer, site string) metrics {
 			Name: "domicile_http_requests_total", Help: "Requests answered.", ConstLabels: labels,
 		}, []string{"method", "route", "code"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "domicile_http_request_seconds", Help: "Time to answer a request.", ConstLabels: labels,
+			Name: "domicile_http_request_duration_seconds", Help: "Time to answer a request, by route and class of status.", ConstLabels: labels,
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
-		}, []string{"route"}),
+		}, []string{"route", "class"}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "domicile_http_requests_in_flight", Help: "Requests being answered now.", ConstLabels: labels,
 		}),
+		panics: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "domicile_http_panics_total", Help: "Requests that ended in a mistake of the program; the log has the stack.", ConstLabels: labels,
+		}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.requests, m.seconds, m.inFlight)
+		reg.MustRegister(m.requests, m.seconds, m.inFlight, m.panics)
 	}
 	return m
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/pprof"
+	"strings"
 	"time"
 
 	"github.com/domicile-sso/domicile/discovery"
@@ -26,15 +27,16 @@ func (o Options) probes(h http.Handler) http.Handler {
 		}
 		switch r.URL.Path {
 		case "/healthz":
-			probe(w, r, nil, false)
+			probe(w, r, nil, nil)
 		case "/readyz":
-			probe(w, r, o.Ready, false)
+			probe(w, r, o.Ready, nil)
 		}
 	})
 }
 
-// probe says whether the process lives or, with check, whether it can serve.
-func probe(w http.ResponseWriter, r *http.Request, check func(context.Context) error, reasons bool) {
+// probe says whether the process lives or, with check, whether it can serve; with
+// notes also why not, and what it does without.
+func probe(w http.ResponseWriter, r *http.Request, check func(context.Context) error, notes func() []string) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, "This address can only be read.", http.StatusMethodNotAllowed)
@@ -46,24 +48,39 @@ func probe(w http.ResponseWriter, r *http.Request, check func(context.Context) e
 	if check != nil {
 		if err := check(ctx); err != nil {
 			w.WriteHeader(http.StatusServiceUnavailable)
-			if reasons {
-				_, _ = w.Write([]byte(err.Error() + "\n"))
-			} else {
+			if notes == nil {
 				_, _ = w.Write([]byte("not ready\n"))
+				return
 			}
+			tell(w, err.Error(), notes())
 			return
 		}
 	}
-	_, _ = w.Write([]byte("ok\n"))
+	if notes == nil {
+		_, _ = w.Write([]byte("ok\n"))
+		return
+	}
+	tell(w, "ok", notes())
+}
+
+// tell writes a verdict and what there is to say beside it, a line each.
+func tell(w http.ResponseWriter, verdict string, notes []string) {
+	_, _ = w.Write([]byte(verdict + "\n"))
+	for _, note := range notes {
+		_, _ = w.Write([]byte("degraded: " + strings.ReplaceAll(note, "\n", " ") + "\n"))
+	}
 }
 
 // Private is the handler of the private listener: metrics, profiles, and probes
-// that say why. It has no protection of its own, so it belongs on an address that
+// that say why and, by notes, what the process does without. It has no protection of its own, so it belongs on an address that
 // only operators reach.
-func Private(metrics prometheus.Gatherer, ready func(context.Context) error) http.Handler {
+func Private(metrics prometheus.Gatherer, ready func(context.Context) error, notes func() []string) http.Handler {
+	if notes == nil {
+		notes = func() []string { return nil }
+	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("/healthz", func(w http.ResponseWriter, r *http.Request) { probe(w, r, nil, true) })
-	mux.HandleFunc("/readyz", func(w http.ResponseWriter, r *http.Request) { probe(w, r, ready, true) })
+	mux.HandleFunc("/healthz", func(w http.ResponseWriter, r *http.Request) { probe(w, r, nil, nil) })
+	mux.HandleFunc("/readyz", func(w http.ResponseWriter, r *http.Request) { probe(w, r, ready, notes) })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)

@@ -2,7 +2,6 @@ package serve
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -46,11 +45,17 @@ func Listen(name, addr string, cert *Certificate, h http.Handler, log *slog.Logg
 		IdleTimeout:                  60 * time.Second,
 		MaxHeaderBytes:               32 << 10,
 		DisableGeneralOptionsHandler: true, // OPTIONS * gets our headers, too
-		ConnState:                    s.listenTo,
-		ErrorLog:                     slog.NewLogLogger(noisy{log.Handler()}, slog.LevelDebug),
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams:          100,
+			MaxReceiveBufferPerConnection: 1 << 20,
+			MaxReceiveBufferPerStream:     256 << 10,
+			WriteByteTimeout:              30 * time.Second, // a client that reads nothing holds nothing for long
+		},
+		ConnState: s.listenTo,
+		ErrorLog:  slog.NewLogLogger(noisy{log.Handler()}, slog.LevelDebug),
 	}
 	if cert != nil {
-		s.http.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.get}
+		s.http.TLSConfig = cert.server()
 	}
 	return s, nil
 }
@@ -123,35 +128,6 @@ type noisy struct{ slog.Handler }
 
 func (n noisy) Enabled(ctx context.Context, _ slog.Level) bool {
 	return n.Handler.Enabled(ctx, slog.LevelDebug)
-}
-
-// A Certificate is a TLS certificate in files, which Reload reads again.
-type Certificate struct {
-	cert, key string
-	now       atomic.Pointer[tls.Certificate]
-}
-
-// LoadCertificate reads a certificate chain and its key in PEM form.
-func LoadCertificate(cert, key string) (*Certificate, error) {
-	c := &Certificate{cert: cert, key: key}
-	return c, c.Reload()
-}
-
-// Reload reads the files again. The old certificate stays when they are bad.
-func (c *Certificate) Reload() error {
-	if c == nil {
-		return nil
-	}
-	pair, err := tls.LoadX509KeyPair(c.cert, c.key)
-	if err != nil {
-		return fmt.Errorf("read TLS certificate: %w", err)
-	}
-	c.now.Store(&pair)
-	return nil
-}
-
-func (c *Certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	return c.now.Load(), nil
 }
 
 // Tune lets the collector run less often than usual. What a server keeps alive is

@@ -55,12 +55,11 @@ func writeCertificate(t *testing.T, dir, name string) {
 	}
 }
 
-// HDR-05 (our side of it): TLS 1.2 or newer, and a certificate that can be
-// changed while we serve.
-func TestTLS(t *testing.T) {
-	dir := t.TempDir()
-	writeCertificate(t, dir, "first.test")
-	cert, err := LoadCertificate(filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"))
+// overTLS serves nothing with a certificate in dir, until the test ends.
+func overTLS(t *testing.T, dir, name string) (*Server, *Certificate) {
+	t.Helper()
+	writeCertificate(t, dir, name)
+	cert, err := LoadCertificate(Files{Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +68,15 @@ func TestTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Start()
-	defer func() { _ = s.Stop(context.Background()) }()
+	t.Cleanup(func() { _ = s.Stop(context.Background()) })
+	return s, cert
+}
+
+// HDR-05 (our side of it): TLS 1.2 or newer, and a certificate that can be
+// changed while we serve.
+func TestTLS(t *testing.T) {
+	dir := t.TempDir()
+	s, cert := overTLS(t, dir, "first.test")
 	dial := func(max uint16) (*tls.Conn, error) {
 		return tls.Dial("tcp", s.Addr().String(), &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: max})
 	}
@@ -214,10 +221,21 @@ func TestProbes(t *testing.T) {
 		t.Errorf("healthz: %d", res.StatusCode)
 	}
 	w := httptest.NewRecorder()
-	private := Private(prometheus.NewRegistry(), ready)
+	notes := func() []string { return []string{"redis: away\nsince noon"} }
+	private := Private(prometheus.NewRegistry(), ready, notes)
 	private.ServeHTTP(w, httptest.NewRequest("GET", "/readyz", nil))
 	if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "10.0.0.3") {
 		t.Errorf("the operator hears %d %q", w.Code, w.Body)
+	}
+	w = httptest.NewRecorder()
+	fine := func(context.Context) error { return nil }
+	Private(prometheus.NewRegistry(), fine, notes).ServeHTTP(w, httptest.NewRequest("GET", "/readyz", nil))
+	if w.Code != http.StatusOK || w.Body.String() != "ok\ndegraded: redis: away since noon\n" {
+		t.Errorf("of what it does without, the operator hears %d %q", w.Code, w.Body)
+	}
+	h, _ = site(t, func(o *Options) { o.Ready = fine })
+	if body, _ := io.ReadAll(do(h, request("GET", "/readyz", "")).Body); string(body) != "ok\n" {
+		t.Errorf("and the public %q", body)
 	}
 	for _, path := range []string{"/metrics", "/debug/pprof/", "/healthz"} {
 		w := httptest.NewRecorder()

@@ -22,6 +22,7 @@ import (
 	"github.com/domicile-sso/domicile/discovery"
 	"github.com/domicile-sso/domicile/discovery/page"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Options of the chain. The zero value is a plain HTTP site behind no proxy.
@@ -29,6 +30,10 @@ type Options struct {
 	Site    string // "discovery", "portal": in logs and metrics
 	Log     *slog.Logger
 	Metrics prometheus.Registerer // may be nil
+	Tracer  trace.Tracer          // nil: no traces
+	// ContinueTraces says that callers are processes of ours, which may say under
+	// which span a request belongs.
+	ContinueTraces bool
 
 	// HTTPS says that browsers reach the site by https, whoever ends TLS.
 	HTTPS bool
@@ -66,12 +71,13 @@ func Wrap(h http.Handler, o Options) http.Handler {
 	if o.Error == nil {
 		o.Error = plainError
 	}
+	m := newMetrics(o.Metrics, o.Site)
 	h = o.sameSite(h)
 	h = o.probes(h)
 	h = o.limits(h)
 	h = o.headers(h)
-	h = o.recovered(h)
-	h = o.logged(h)
+	h = o.recovered(h, m)
+	h = o.logged(h, m)
 	return o.introduced(h)
 }
 
@@ -91,7 +97,7 @@ func (o Options) introduced(h http.Handler) http.Handler {
 
 // recovered turns a panic into the dull 500 page. What was half written already
 // cannot be mended, so that connection is cut.
-func (o Options) recovered(h http.Handler) http.Handler {
+func (o Options) recovered(h http.Handler, m metrics) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			v := recover()
@@ -101,6 +107,7 @@ func (o Options) recovered(h http.Handler) http.Handler {
 			if v == http.ErrAbortHandler {
 				panic(v)
 			}
+			m.panics.Inc()
 			// The type, not the value: a panic may quote what it choked on.
 			o.Log.LogAttrs(r.Context(), slog.LevelError, "panic",
 				slog.String("reference", page.Reference(r.Context())),
@@ -113,7 +120,7 @@ func (o Options) recovered(h http.Handler) http.Handler {
 				delete(w.Header(), name)
 			}
 			w.Header().Set("X-Request-Id", page.Reference(r.Context()))
-			o.setHeaders(w.Header())
+			o.setHeaders(w.Header(), r)
 			o.Error(w, r, &discovery.Error{Kind: discovery.Internal, Code: "panic"})
 		}()
 		h.ServeHTTP(w, r)

@@ -1,4 +1,4 @@
-package e2e
+package planttest
 
 import (
 	"io"
@@ -8,10 +8,10 @@ import (
 	"testing"
 )
 
-// A gate stands between a server and its database, and can be shut (the server
-// is gone: connections end and are refused) or jammed (it is there and says
-// nothing), as databases do.
-type gate struct {
+// A Gate stands between two processes, and can be shut (the server is gone:
+// connections end and are refused) or jammed (it is there and says nothing), as
+// databases do.
+type Gate struct {
 	addr string // where it listens
 	to   string
 
@@ -22,24 +22,24 @@ type gate struct {
 	jammed bool
 }
 
-// before puts a gate before the PostgreSQL at a URL, and returns the URL that
-// leads through it.
-func before(t testing.TB, database string) (*gate, string) {
+// Before puts a gate before the server at a URL, and returns the URL that leads
+// through it.
+func Before(t testing.TB, to string) (*Gate, string) {
 	t.Helper()
-	u, err := url.Parse(database)
+	u, err := url.Parse(to)
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &gate{addr: loopback(free(t, 1)[0]), to: u.Host, open: map[net.Conn]bool{}, jam: make(chan struct{})}
+	g := &Gate{addr: Loopback(Free(t, 1)[0]), to: u.Host, open: map[net.Conn]bool{}, jam: make(chan struct{})}
 	close(g.jam)
-	g.unlock(t)
-	t.Cleanup(func() { g.free(); g.shut() })
+	g.Open(t)
+	t.Cleanup(func() { g.Free(); g.Shut() })
 	u.Host = g.addr
 	return g, u.String()
 }
 
-// unlock lets connections in.
-func (g *gate) unlock(t testing.TB) {
+// Open lets connections in.
+func (g *Gate) Open(t testing.TB) {
 	t.Helper()
 	l, err := net.Listen("tcp", g.addr)
 	if err != nil {
@@ -51,7 +51,7 @@ func (g *gate) unlock(t testing.TB) {
 	go g.serve(l)
 }
 
-func (g *gate) serve(l net.Listener) {
+func (g *Gate) serve(l net.Listener) {
 	for {
 		in, err := l.Accept()
 		if err != nil {
@@ -71,7 +71,7 @@ func (g *gate) serve(l net.Listener) {
 }
 
 // pass copies until either end is closed.
-func (g *gate) pass(to, from net.Conn) {
+func (g *Gate) pass(to, from net.Conn) {
 	defer to.Close()
 	defer from.Close()
 	buffer := make([]byte, 32<<10)
@@ -92,8 +92,8 @@ func (g *gate) pass(to, from net.Conn) {
 	}
 }
 
-// shut ends all connections and refuses new ones.
-func (g *gate) shut() {
+// Shut ends all connections and refuses new ones.
+func (g *Gate) Shut() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var all []io.Closer
@@ -110,15 +110,15 @@ func (g *gate) shut() {
 	clear(g.open)
 }
 
-// stick holds back whatever is said from now on.
-func (g *gate) stick() {
+// Stick holds back whatever is said from now on.
+func (g *Gate) Stick() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.jam, g.jammed = make(chan struct{}), true
 }
 
-// free lets it pass.
-func (g *gate) free() {
+// Free lets it pass.
+func (g *Gate) Free() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.jammed {

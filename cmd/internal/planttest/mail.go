@@ -1,4 +1,4 @@
-package e2e
+package planttest
 
 import (
 	"bufio"
@@ -7,15 +7,15 @@ import (
 	"mime/quotedprintable"
 	"net"
 	"net/mail"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 )
 
-// A sink is a mail server that keeps everything (RFC 5321, the least of it).
-type sink struct {
-	url string
+// A Sink is a mail server that keeps everything (RFC 5321, the least of it).
+type Sink struct {
+	URL string // smtp://…
 
 	mu      sync.Mutex
 	letters []received
@@ -25,14 +25,15 @@ type received struct {
 	to, subject, text string
 }
 
-func newSink(t testing.TB) *sink {
+// NewSink starts one on a free port.
+func NewSink(t testing.TB) *Sink {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	s := &sink{url: "smtp://" + l.Addr().String()}
+	s := &Sink{URL: "smtp://" + l.Addr().String()}
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -45,7 +46,7 @@ func newSink(t testing.TB) *sink {
 	return s
 }
 
-func (s *sink) talk(c net.Conn) {
+func (s *Sink) talk(c net.Conn) {
 	defer c.Close()
 	in := bufio.NewReader(c)
 	say := func(line string) { fmt.Fprintf(c, "%s\r\n", line) }
@@ -85,7 +86,7 @@ func (s *sink) talk(c net.Conn) {
 
 // take keeps a message. The parts are quoted-printable, and decoding them all at
 // once is enough to find a link in the plain one.
-func (s *sink) take(raw string) {
+func (s *Sink) take(raw string) {
 	m, err := mail.ReadMessage(strings.NewReader(raw))
 	if err != nil {
 		return
@@ -99,16 +100,16 @@ func (s *sink) take(raw string) {
 	s.letters = append(s.letters, received{m.Header.Get("To"), m.Header.Get("Subject"), string(body)})
 }
 
-// letter waits for mail to an address.
-func (s *sink) letter(t testing.TB, to, subject string) letter {
+// Letter waits for mail to an address and returns its text.
+func (s *Sink) Letter(t testing.TB, to, subject string) string {
 	t.Helper()
-	var found letter
-	until(t, "mail to "+to+": "+subject, func() bool {
+	var found string
+	Until(t, "mail to "+to+": "+subject, func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		for _, l := range s.letters {
 			if strings.Contains(l.to, to) && strings.Contains(l.subject, subject) {
-				found = letter{text: l.text}
+				found = l.text
 				return true
 			}
 		}
@@ -117,18 +118,11 @@ func (s *sink) letter(t testing.TB, to, subject string) letter {
 	return found
 }
 
-// until waits for a condition of the world outside the browser.
-func until(t testing.TB, what string, met func() bool) {
-	t.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !met() {
-		select {
-		case <-deadline.C:
-			t.Fatalf("%s: not in %v", what, patience)
-		case <-tick.C:
-		}
+// TemporaryPassword is the one in the text of a letter, or empty.
+func TemporaryPassword(letter string) string {
+	m := regexp.MustCompile(`Temporary password: (\S+)`).FindStringSubmatch(letter)
+	if m == nil {
+		return ""
 	}
+	return m[1]
 }
