@@ -16,6 +16,15 @@ const (
 	FederationLife = 10 * time.Minute
 )
 
+// An AttemptPurpose is what an attempt ends in.
+type AttemptPurpose string
+
+const (
+	ForSignIn  AttemptPurpose = "sign-in" // a session
+	ForConfirm AttemptPurpose = "confirm" // the same person again, for a sensitive change
+	ForMerge   AttemptPurpose = "merge"   // proof of another account of the portal, to be joined (S21)
+)
+
 // A Federated is one federated leg of an attempt, as it was sent to an IdP.
 type Federated struct {
 	federation.Attempt

@@ -35,7 +35,7 @@ func NextLink(prevSeq int64, prevHash string, e Event) Link {
 	binary.BigEndian.PutUint64(n[:8], uint64(l.Seq))
 	binary.BigEndian.PutUint64(n[8:], uint64(e.At.UnixMicro()))
 	h.Write(n[:])
-	for _, s := range []string{prevHash, e.Portal, e.Account, e.Action, e.Code, e.Method, e.Target, e.Reference, e.Client, e.Via} {
+	for _, s := range []string{prevHash, e.Portal, e.Account, e.Action, e.Code, e.Method, e.Target, e.Reference, e.Client, e.Via, e.Actor} {
 		field(s)
 	}
 	l.Hash = hex.EncodeToString(h.Sum(nil))
@@ -45,6 +45,7 @@ func NextLink(prevSeq int64, prevHash string, e Event) Link {
 // EventFilter narrows a reading of the audit log; zero members do not.
 type EventFilter struct {
 	Account   string
+	Actor     string
 	Action    string
 	Reference string
 	Since     time.Time

@@ -65,14 +65,34 @@ type Account struct {
 	Primary    discovery.Address
 	GivenName  string
 	FamilyName string
-	Generation int64 // sessions of an older generation are over
-	MustChange bool  // the password is a temporary one
+	Role       Role
+	Generation int64  // sessions of an older generation are over
+	Version    int64  // of the profile: an edit of an older one is refused
+	Zone       string // IANA name; empty: the portal's
+	Culture    string // how dates are written: "de-CH"; empty: as the language has it
+	Language   string // "en", "fr", "de"; empty: the browser's
+	Cell       string // E.164; empty: none
+	SMSCountry string // ISO 3166-1: what cell numbers without a country code are taken for
+	Protection ReturnProtection
+	MergedInto string // the account this one has become part of; it is disabled for good (S21)
+	MustChange bool   // the password is a temporary one
 	Created    time.Time
 	LastSignIn time.Time // zero: never
 }
 
+// ReturnProtection is what a recipient must pass to reply to somebody's secure
+// message (S26); it takes a licence with the feature.
+type ReturnProtection string
+
+const (
+	NoProtection        ReturnProtection = ""
+	SMSProtection       ReturnProtection = "sms"
+	MicrosoftProtection ReturnProtection = "microsoft"
+)
+
 // A Session is a signed-in browser.
 type Session struct {
+	ID         string // random, may be seen: it names the session in lists and forms
 	Account    Account
 	Portal     Portal
 	Method     discovery.SignIn
@@ -82,10 +102,16 @@ type Session struct {
 	Idle       time.Time // ends then unless used before
 	Absolute   time.Time // ends then whatever happens
 	Kept       bool      // "keep me signed in"
+	Proved     time.Time // when the person last proved who they are
+	Network    string    // of the client at the sign-in: IPv4 /24, IPv6 /48
+	Agent      string    // browser and system, in the words of [AgentName]
+	Country    string    // ISO 3166-1, if a trusted proxy said so
 }
 
 // An Attempt is one sign-in in progress, bound to one browser by a cookie.
 type Attempt struct {
+	Purpose    AttemptPurpose
+	Session    string            // ID of the session that a proof is for; empty for a sign-in
 	Address    discovery.Address // zero until known
 	ReturnTo   string            // a local path, checked when stored; "/" by default
 	Keep       bool
@@ -99,7 +125,8 @@ type Attempt struct {
 type Event struct {
 	At        time.Time
 	Portal    string
-	Account   string // account ID, if one is known
+	Account   string // account ID, if one is known: whom it happened to
+	Actor     string // account ID of who did it, where that is somebody else
 	Action    string // "session.start", "session.refused", "account.disabled" …
 	Code      string // the reason of a refusal
 	Method    string // password | saml | oidc | ticket | operator

@@ -10,6 +10,9 @@ type Visitor struct {
 	Browser   Secret     // value of __Host-browser; only its digest is stored
 	Client    netip.Addr // address of the client, behind trusted proxies
 	Reference string     // the reference shown to the person if this is refused
+	Actor     string     // account ID of who is signed in; empty: nobody, or the operator
+	Agent     string     // browser and system, in the words of [AgentName]
+	Country   string     // ISO 3166-1, if a trusted proxy said so
 }
 
 // Network is the part of a client's address that one subscriber may roam in

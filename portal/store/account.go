@@ -1,10 +1,9 @@
 package store
 
 import (
+	"cmp"
 	"context"
-	"crypto/rand"
 	"database/sql"
-	"encoding/hex"
 	"errors"
 	"fmt"
 
@@ -20,20 +19,23 @@ type account struct {
 	proof   portal.Proof        // of the address it was found by
 }
 
-const accountColumns = `a.id, a.portal, a.status, a.given_name, a.family_name, a.generation, a.created, a.last_sign_in,
+const accountColumns = `a.id, a.portal, a.status, a.given_name, a.family_name, a.role, a.generation, a.version,
+	a.zone, a.culture, a.language, a.cell, a.sms_country, a.return_protection, a.merged_into, a.created, a.last_sign_in,
 	COALESCE(c.hash, ''), COALESCE(c.temporary, FALSE), COALESCE(c.expires, 0), p.address`
 
 const accountTables = ` accounts a JOIN addresses p ON p.account = a.id AND p.is_primary LEFT JOIN credentials c ON c.account = a.id `
 
 func scanAccount(row scanner, more ...any) (a account, err error) {
-	var status, hash, primary string
+	var status, hash, primary, role, protection string
 	var created, last int64
-	dest := []any{&a.ID, &a.Portal, &status, &a.GivenName, &a.FamilyName, &a.Generation, &created, &last,
+	dest := []any{&a.ID, &a.Portal, &status, &a.GivenName, &a.FamilyName, &role, &a.Generation, &a.Version,
+		&a.Zone, &a.Culture, &a.Language, &a.Cell, &a.SMSCountry, &protection, &a.MergedInto, &created, &last,
 		&hash, &a.MustChange, &a.expires, &primary}
 	if err = row.Scan(append(dest, more...)...); err != nil {
 		return a, err
 	}
 	a.Status, a.hash = portal.Status(status), portal.PasswordHash(hash)
+	a.Role, a.Protection = portal.Role(role), portal.ReturnProtection(protection)
 	a.Created, a.LastSignIn = when(created), when(last)
 	if a.Primary, err = discovery.ParseAddress(primary); err != nil {
 		return a, fmt.Errorf("account %s: its primary address does not parse", a.ID)
@@ -80,13 +82,16 @@ func (s *Store) AccountByAddress(ctx context.Context, portalID string, address d
 
 // newAccount inserts an account that holds one address.
 func (u *unit) newAccount(ctx context.Context, a *portal.Account, proof portal.Proof) error {
-	var id [16]byte
-	_, _ = rand.Read(id[:])
-	a.ID, a.Portal, a.Created, a.Generation = hex.EncodeToString(id[:]), u.portal, u.now, 1
-	_, err := u.ExecContext(ctx, `INSERT INTO accounts (id, portal, status, given_name, family_name, generation, created, last_sign_in)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, 0)`,
-		a.ID, u.portal, string(a.Status), portal.PersonName(a.GivenName), portal.PersonName(a.FamilyName), a.Generation, micros(u.now))
+	a.ID, a.Portal, a.Created, a.Generation, a.Version = newID(), u.portal, u.now, 1, 1
+	a.GivenName, a.FamilyName = portal.PersonName(a.GivenName), portal.PersonName(a.FamilyName)
+	a.Role = cmp.Or(a.Role, portal.Member)
+	_, err := u.ExecContext(ctx, `INSERT INTO accounts (id, portal, status, given_name, family_name, role, language, generation, created, last_sign_in)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0)`,
+		a.ID, u.portal, string(a.Status), a.GivenName, a.FamilyName, string(a.Role), a.Language, a.Generation, micros(u.now))
 	if err != nil {
+		return err
+	}
+	if err := u.tally(ctx, "status:"+string(a.Status), 1); err != nil {
 		return err
 	}
 	_, err = u.ExecContext(ctx, `INSERT INTO addresses (account, portal, address, domain, is_primary, confirmed, proof)
@@ -96,7 +101,22 @@ func (u *unit) newAccount(ctx context.Context, a *portal.Account, proof portal.P
 		return err
 	}
 	u.publish(portal.AddressChanged, a.Primary.Clear())
-	return nil
+	return u.index(ctx, a.ID)
+}
+
+// setStatus is the only way an account's status changes.
+func (u *unit) setStatus(ctx context.Context, a *portal.Account, status portal.Status) error {
+	if a.Status == status {
+		return nil
+	}
+	if _, err := u.ExecContext(ctx, `UPDATE accounts SET status = $1 WHERE id = $2`, string(status), a.ID); err != nil {
+		return err
+	}
+	if err := u.tally(ctx, "status:"+string(a.Status), -1); err != nil {
+		return err
+	}
+	a.Status = status
+	return u.tally(ctx, "status:"+string(status), 1)
 }
 
 // endEverything ends an account's sessions and voids its links: after a reset,
@@ -170,7 +190,7 @@ func (s *Store) setStatus(ctx context.Context, portalID string, v portal.Visitor
 			action = "account.disabled"
 		}
 		u.audit(portal.Event{Account: a.ID, Action: action, Method: "operator"})
-		if _, err = u.ExecContext(ctx, `UPDATE accounts SET status = $1 WHERE id = $2`, string(status), a.ID); err != nil {
+		if err := u.setStatus(ctx, &a.Account, status); err != nil {
 			return err
 		}
 		return u.publishAccount(ctx, a.ID)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -26,10 +27,10 @@ func (s *Store) startAttempt(ctx context.Context, q querier, portalID string, v 
 	}
 	handle, now := portal.NewSecret(), s.now()
 	_, err := q.ExecContext(ctx, `INSERT INTO attempts
-		(digest, portal, browser, address, return_to, keep, from_ticket, started, expires)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+		(digest, portal, browser, address, return_to, keep, from_ticket, started, expires, purpose, session)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
 		handle.Digest(), portalID, v.Browser.Digest(), a.Address.Clear(), portal.LocalPath(a.ReturnTo), a.Keep, a.FromTicket,
-		micros(now), micros(now.Add(portal.AttemptLife)))
+		micros(now), micros(now.Add(portal.AttemptLife)), string(cmp.Or(a.Purpose, portal.ForSignIn)), a.Session)
 	if err != nil {
 		return "", failed("start attempt", err)
 	}
@@ -92,9 +93,9 @@ func sameBrowser(a attempt, v portal.Visitor) bool {
 func readAttempt(ctx context.Context, q querier, portalID string, digest []byte, now time.Time) (a attempt, found bool, err error) {
 	var address string
 	var started, expires int64
-	err = q.QueryRowContext(ctx, `SELECT browser, address, return_to, keep, from_ticket, started, expires
+	err = q.QueryRowContext(ctx, `SELECT browser, address, return_to, keep, from_ticket, started, expires, purpose, session
 		FROM attempts WHERE digest = $1 AND portal = $2`, blob(digest), portalID).
-		Scan(&a.browser, &address, &a.ReturnTo, &a.Keep, &a.FromTicket, &started, &expires)
+		Scan(&a.browser, &address, &a.ReturnTo, &a.Keep, &a.FromTicket, &started, &expires, &a.Purpose, &a.Session)
 	if errors.Is(err, sql.ErrNoRows) {
 		return a, false, portal.ErrAttempt
 	}

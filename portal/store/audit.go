@@ -28,11 +28,11 @@ func (s *Store) Events(ctx context.Context, portalID string, f portal.EventFilte
 	if f.Newest {
 		order = "DESC"
 	}
-	rows, err := s.db.QueryContext(ctx, `SELECT seq, hash, at, portal, account, action, code, method, target, reference, client, via
+	rows, err := s.db.QueryContext(ctx, `SELECT seq, hash, at, portal, account, action, code, method, target, reference, client, via, actor
 		FROM audit WHERE portal = $1 AND seq > $2
-		AND ($3 = '' OR account = $3) AND ($4 = '' OR action = $4) AND ($5 = '' OR reference = $5)
+		AND ($3 = '' OR account = $3) AND ($8 = '' OR actor = $8) AND ($4 = '' OR action = $4) AND ($5 = '' OR reference = $5)
 		AND at >= $6
-		ORDER BY seq `+order+` LIMIT $7`, portalID, f.After, f.Account, f.Action, f.Reference, micros(f.Since), f.Limit)
+		ORDER BY seq `+order+` LIMIT $7`, portalID, f.After, f.Account, f.Action, f.Reference, micros(f.Since), f.Limit, f.Actor)
 	if err != nil {
 		return nil, failed("read audit", err)
 	}
@@ -41,7 +41,7 @@ func (s *Store) Events(ctx context.Context, portalID string, f portal.EventFilte
 	for rows.Next() {
 		var l portal.Link
 		var at int64
-		if err := rows.Scan(&l.Seq, &l.Hash, &at, &l.Portal, &l.Account, &l.Action, &l.Code, &l.Method, &l.Target, &l.Reference, &l.Client, &l.Via); err != nil {
+		if err := rows.Scan(&l.Seq, &l.Hash, &at, &l.Portal, &l.Account, &l.Action, &l.Code, &l.Method, &l.Target, &l.Reference, &l.Client, &l.Via, &l.Actor); err != nil {
 			return nil, failed("read audit", err)
 		}
 		l.At = when(at)

@@ -30,6 +30,8 @@ func (s *Store) Cleanup(ctx context.Context, limit int) (removed int64, err erro
 		{"sessions", "digest", "idle", now},
 		{"tokens", "digest", "expires", now.Add(-7 * 24 * time.Hour)},
 		{"letters", "id", "expires", now},
+		{"passed", "attempt", "expires", now},
+		{"challenges", "id", "expires", now},
 	} {
 		res, err := s.db.ExecContext(ctx, `DELETE FROM `+old.table+` WHERE `+old.key+` IN (SELECT `+old.key+` FROM `+old.table+
 			` WHERE `+old.over+` <= $1 ORDER BY `+old.over+` LIMIT $2) AND `+old.over+` <= $1`, micros(old.before), limit)

@@ -77,6 +77,12 @@ func (u *unit) insertPortal(ctx context.Context, p portal.Portal, host string) e
 	if err != nil {
 		return err
 	}
+	if err := u.insertSettings(ctx, portal.DefaultSettings(p.ID)); err != nil {
+		return err
+	}
+	if err := u.insertPlans(ctx, p.ID); err != nil {
+		return err
+	}
 	u.audit(portal.Event{Action: "portal.created", Method: "operator", Target: p.ID})
 	u.changes = append(u.changes, portal.Change{Topic: portal.PortalChanged, Portal: p.ID})
 	return nil

@@ -31,6 +31,14 @@ var sealedColumns = []sealedColumn{
 		func(_ any, at string) string { return "federation " + at }},
 	{"tokens of sessions", "sessions", "digest", "id_token", `''`, []byte{},
 		func(digest any, _ string) string { b, _ := digest.([]byte); return idTokenPlace(b) }},
+	{"tokens of half sign-ins", "passed", "attempt", "id_token", `''`, []byte{},
+		func(digest any, _ string) string { b, _ := digest.([]byte); return fmt.Sprintf("passed %x", b) }},
+	{"second factors", "factors", "id", "sealed", `''`, "",
+		func(id any, _ string) string { return fmt.Sprint("factor ", id) }},
+	{"challenges under way", "challenges", "id", "sealed", `''`, "",
+		func(id any, _ string) string { return fmt.Sprint("challenge ", id) }},
+	{"files being imported", "imports", "id", "sealed", `''`, "",
+		func(id any, _ string) string { return fmt.Sprint("import ", id) }},
 }
 
 // Sealed counts the values of one kind by the data key that sealed them.

@@ -18,7 +18,9 @@ type Table struct{ Name, Fresh string }
 func Kept() []Table {
 	return []Table{
 		{"home", "id = 1"}, {"portals", ""}, {"standby_hosts", ""}, {"connections", ""}, {"domains", ""},
-		{"accounts", ""}, {"addresses", ""}, {"identities", ""}, {"credentials", ""},
+		{"settings", ""}, {"approved_domains", ""}, {"mail_texts", ""}, {"plans", ""}, {"apps", ""}, {"moves", ""}, {"tallies", ""},
+		{"accounts", ""}, {"addresses", ""}, {"words", ""}, {"identities", ""}, {"credentials", ""},
+		{"licences", ""}, {"usages", ""}, {"factors", ""}, {"activations", ""},
 		{"tickets", ""}, {"assertions", ""}, {"restored", "at = 0"},
 		{"audit_heads", "portal = '' AND seq = 0"}, {"audit", ""},
 		{"outbox_counter", "last = 0 AND acked = 0"},
@@ -37,10 +39,16 @@ func Kept() []Table {
 //   - letters: a mail sent since would be sent again, with a link that is void.
 //   - devices: a browser forgotten since, as after a new password, would be
 //     spared the pauses between tries again.
+//   - passed, challenges: half a sign-in could be finished once more.
+//   - recovery_codes: one that was used since would be good again. People draw
+//     new ones.
+//   - recoveries: an administrator's word for one occasion would count again.
+//   - imports, import_lines: people who were invited since would be again.
 //   - throttle: it is about the last minutes.
 //   - outbox: everything is published again after a restore.
 func Left() []string {
-	return []string{"sessions", "attempts", "federations", "tokens", "letters", "devices", "throttle", "outbox"}
+	return []string{"sessions", "attempts", "federations", "tokens", "letters", "devices",
+		"passed", "challenges", "recovery_codes", "recoveries", "import_lines", "imports", "throttle", "outbox"}
 }
 
 // The clocks of others may run ahead of ours: a front door's by five seconds
@@ -77,6 +85,10 @@ func (s *Store) Restored(ctx context.Context, tx *sql.Tx, taken time.Time) (r Re
 	}
 	if r.Temporary, err = res.RowsAffected(); err != nil {
 		return r, err
+	}
+	// A TOTP code shown since the backup may have been used.
+	if _, err := tx.ExecContext(ctx, `UPDATE factors SET step = $1 WHERE kind = 'totp'`, portal.StepAt(now)+1); err != nil {
+		return r, fmt.Errorf("void codes of the last minute: %w", err)
 	}
 	if ok, err := one(ctx, tx, `UPDATE restored SET at = $1 WHERE id = 1`, micros(now)); err != nil || !ok {
 		return r, fmt.Errorf("note the restore: %w", orMissing(err))

@@ -44,10 +44,12 @@ func (u *unit) enter(ctx context.Context, e entry) (portal.SignedIn, error) {
 		return portal.SignedIn{}, err
 	}
 	_, err = u.ExecContext(ctx, `INSERT INTO sessions
-		(digest, portal, account, generation, method, connection, browser, kept, started, seen, idle, absolute, id_token)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+		(digest, portal, account, generation, method, connection, browser, kept, started, seen, idle, absolute, id_token,
+		id, proved, network, agent, country)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $9, $15, $16, $17)`,
 		token.Digest(), u.portal, e.account.ID, e.account.Generation, string(e.method), e.connection, blob(e.browser), ses.Kept,
-		micros(ses.Started), micros(ses.Seen), micros(ses.Idle), micros(ses.Absolute), blob(sealed))
+		micros(ses.Started), micros(ses.Seen), micros(ses.Idle), micros(ses.Absolute), blob(sealed),
+		newID(), portal.Network(u.visitor.Client), u.visitor.Agent, u.visitor.Country)
 	if err != nil {
 		return portal.SignedIn{}, err
 	}
@@ -59,8 +61,13 @@ func (u *unit) enter(ctx context.Context, e entry) (portal.SignedIn, error) {
 	if err != nil {
 		return portal.SignedIn{}, err
 	}
-	_, err = u.ExecContext(ctx, `UPDATE accounts SET status = $1, last_sign_in = $2 WHERE id = $3`, string(portal.Active), micros(u.now), e.account.ID)
-	if err != nil {
+	if err := u.setStatus(ctx, &e.account, portal.Active); err != nil {
+		return portal.SignedIn{}, err
+	}
+	if err := u.tally(ctx, "signin:"+u.now.Format(time.DateOnly), 1); err != nil {
+		return portal.SignedIn{}, err
+	}
+	if _, err = u.ExecContext(ctx, `UPDATE accounts SET last_sign_in = $1 WHERE id = $2`, micros(u.now), e.account.ID); err != nil {
 		return portal.SignedIn{}, err
 	}
 	if len(e.browser) > 0 {
@@ -71,7 +78,7 @@ func (u *unit) enter(ctx context.Context, e entry) (portal.SignedIn, error) {
 		}
 	}
 	u.audit(portal.Event{Account: e.account.ID, Action: "session.start", Method: string(e.method), Target: e.connection})
-	e.account.Status, e.account.LastSignIn, e.account.MustChange = portal.Active, u.now, false
+	e.account.LastSignIn, e.account.MustChange = u.now, false
 	return portal.SignedIn{Token: token, ReturnTo: portal.LocalPath(e.returnTo), Kept: ses.Kept, Absolute: ses.Absolute, Account: e.account}, nil
 }
 
@@ -125,16 +132,17 @@ func (s *Store) SessionByToken(ctx context.Context, portalID string, token porta
 
 func (s *Store) readSession(ctx context.Context, portalID string, token portal.Secret) (ses portal.Session, generation int64, err error) {
 	var method string
-	var started, seen, idle, absolute int64
+	var started, seen, idle, absolute, proved int64
 	a, err := scanAccount(s.db.QueryRowContext(ctx, `SELECT `+accountColumns+`,
-		s.generation, s.method, s.connection, s.kept, s.started, s.seen, s.idle, s.absolute
+		s.generation, s.method, s.connection, s.kept, s.started, s.seen, s.idle, s.absolute, s.id, s.proved, s.network, s.agent, s.country
 		FROM`+accountTables+`JOIN sessions s ON s.account = a.id WHERE s.digest = $1 AND s.portal = $2`, token.Digest(), portalID),
-		&generation, &method, &ses.Connection, &ses.Kept, &started, &seen, &idle, &absolute)
+		&generation, &method, &ses.Connection, &ses.Kept, &started, &seen, &idle, &absolute, &ses.ID, &proved, &ses.Network, &ses.Agent, &ses.Country)
 	if errors.Is(err, sql.ErrNoRows) {
 		return ses, 0, portal.ErrNoSession
 	}
 	ses.Account, ses.Method = a.Account, discovery.SignIn(method)
 	ses.Started, ses.Seen, ses.Idle, ses.Absolute = when(started), when(seen), when(idle), when(absolute)
+	ses.Proved = when(proved)
 	return ses, generation, err
 }
 

@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -94,6 +96,9 @@ func wake(c chan struct{}) {
 func (u *unit) audit(e portal.Event) {
 	e.At, e.Portal = u.now, u.portal
 	e.Reference, e.Client = u.visitor.Reference, portal.Network(u.visitor.Client)
+	if e.Actor == "" && u.visitor.Actor != e.Account {
+		e.Actor = u.visitor.Actor
+	}
 	u.events = append(u.events, e)
 }
 
@@ -120,9 +125,9 @@ func (u *unit) writeAudit(ctx context.Context) error {
 		e.Via = u.s.StandIn
 		l := portal.NextLink(u.seq, u.hash, e)
 		_, err := u.ExecContext(ctx, `INSERT INTO audit
-			(portal, seq, hash, at, account, action, code, method, target, reference, client, via)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
-			l.Portal, l.Seq, l.Hash, micros(l.At), l.Account, l.Action, l.Code, l.Method, l.Target, l.Reference, l.Client, l.Via)
+			(portal, seq, hash, at, account, action, code, method, target, reference, client, via, actor)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+			l.Portal, l.Seq, l.Hash, micros(l.At), l.Account, l.Action, l.Code, l.Method, l.Target, l.Reference, l.Client, l.Via, l.Actor)
 		if err != nil {
 			return err
 		}
@@ -153,6 +158,13 @@ func failed(what string, err error) error {
 		err = fmt.Errorf("%s: %w", what, err)
 	}
 	return &discovery.Error{Kind: discovery.Unavailable, Code: "store_unavailable", Retry: 5 * time.Second, Err: err}
+}
+
+// newID is a name for a row that people may see; it opens nothing.
+func newID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:])
+	return hex.EncodeToString(b[:])
 }
 
 // micros and when are the two directions of a stored time; zero is 0.

@@ -111,6 +111,7 @@ type route struct {
 	path   string
 	access access
 	handle func(*visit) error
+	may    portal.Permission // beyond being a member; "": nothing more
 }
 
 type access int
@@ -126,39 +127,43 @@ const (
 	member
 )
 
+// account is an ID in a path; one that belongs to another portal is answered
+// like one that does not exist.
+const account = "{account:[0-9a-f]{32}}"
+
 const connection = "{connection:[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?}"
 
 func (s *Site) routes() []route {
 	return []route{
-		{"GET", "/", member, s.home},
-		{"GET", "/account", member, s.account},
-		{"GET", "/account/password", member, s.passwordForm},
-		{"POST", "/account/password", member, s.changePassword},
-		{"POST", "/account/sessions/end", member, s.endSessions},
-		{"GET", "/remember", member, s.remember},
+		{"GET", "/", member, s.home, ""},
+		{"GET", "/account", member, s.account, ""},
+		{"GET", "/account/password", member, s.passwordForm, ""},
+		{"POST", "/account/password", member, s.changePassword, ""},
+		{"POST", "/account/sessions/end", member, s.endSessions, ""},
+		{"GET", "/remember", member, s.remember, ""},
 
-		{"GET", "/login", anyone, s.login},
-		{"POST", "/login", counted, s.takeAddress},
-		{"GET", "/login/method", anyone, s.chooseMethod},
-		{"GET", "/login/password", anyone, s.askPassword},
-		{"POST", "/login/password", counted, s.takePassword},
-		{"GET", "/login/" + connection, counted, s.startFederation},
-		{"GET", "/logout", anyone, s.askSignOut},
-		{"POST", "/logout", anyone, s.signOut},
+		{"GET", "/login", anyone, s.login, ""},
+		{"POST", "/login", counted, s.takeAddress, ""},
+		{"GET", "/login/method", anyone, s.chooseMethod, ""},
+		{"GET", "/login/password", anyone, s.askPassword, ""},
+		{"POST", "/login/password", counted, s.takePassword, ""},
+		{"GET", "/login/" + connection, counted, s.startFederation, ""},
+		{"GET", "/logout", anyone, s.askSignOut, ""},
+		{"POST", "/logout", anyone, s.signOut, ""},
 
-		{"GET", "/password/forgot", anyone, s.forgotForm},
-		{"POST", "/password/forgot", counted, s.forgot},
-		{"GET", "/password/reset", anyone, s.resetForm},
-		{"POST", "/password/reset", counted, s.reset},
-		{"GET", "/password/change", anyone, s.temporaryForm},
-		{"POST", "/password/change", counted, s.replaceTemporary},
-		{"GET", "/invitation", anyone, s.invitation},
-		{"POST", "/invitation", counted, s.redeem},
+		{"GET", "/password/forgot", anyone, s.forgotForm, ""},
+		{"POST", "/password/forgot", counted, s.forgot, ""},
+		{"GET", "/password/reset", anyone, s.resetForm, ""},
+		{"POST", "/password/reset", counted, s.reset, ""},
+		{"GET", "/password/change", anyone, s.temporaryForm, ""},
+		{"POST", "/password/change", counted, s.replaceTemporary, ""},
+		{"GET", "/invitation", anyone, s.invitation, ""},
+		{"POST", "/invitation", counted, s.redeem, ""},
 
-		{"POST", "/saml/" + connection + "/acs", counted, s.assertionConsumer},
-		{"POST", "/saml/" + connection + "/confirm", counted, s.confirmUnsolicited},
-		{"GET", "/saml/" + connection + "/metadata", anyone, s.metadata},
-		{"GET", "/oidc/" + connection + "/callback", counted, s.callback},
+		{"POST", "/saml/" + connection + "/acs", counted, s.assertionConsumer, ""},
+		{"POST", "/saml/" + connection + "/confirm", counted, s.confirmUnsolicited, ""},
+		{"GET", "/saml/" + connection + "/metadata", anyone, s.metadata, ""},
+		{"GET", "/oidc/" + connection + "/callback", counted, s.callback, ""},
 	}
 }
 
@@ -167,7 +172,8 @@ func (s *Site) routes() []route {
 func Routes() []string {
 	var lines []string
 	for _, rt := range (*Site)(nil).routes() {
-		lines = append(lines, rt.method+" "+strings.ReplaceAll(rt.path, connection, "{connection}"))
+		path := strings.NewReplacer(connection, "{connection}", account, "{account}").Replace(rt.path)
+		lines = append(lines, rt.method+" "+path)
 	}
 	return lines
 }
@@ -228,10 +234,10 @@ func (s *Site) Error(w http.ResponseWriter, r *http.Request, err error) { s.page
 // handler runs a route for the portal of the request.
 func (s *Site) handler(rt route) http.Handler {
 	return s.pages.Handle(func(w http.ResponseWriter, r *http.Request) error {
-		v := &visit{site: s, w: w, r: r, portal: portalOf(r.Context()), connection: mux.Vars(r)["connection"]}
+		v := &visit{site: s, w: w, r: r, portal: portalOf(r.Context()), connection: mux.Vars(r)["connection"], account: mux.Vars(r)["account"]}
 		switch rt.access {
 		case member:
-			return edge(s.asMember(v, rt.handle))
+			return edge(s.asMember(v, rt))
 		case counted:
 			if err := v.admit(); err != nil {
 				return err
@@ -243,11 +249,14 @@ func (s *Site) handler(rt route) http.Handler {
 
 // asMember runs a route that needs a session, or leads to the sign-in page and
 // from there back to the page asked for.
-func (s *Site) asMember(v *visit, handle func(*visit) error) error {
+func (s *Site) asMember(v *visit, rt route) error {
 	sess, err := v.session()
 	if err == nil {
 		v.member = &sess
-		return handle(v)
+		if !sess.Account.Role.May(rt.may) {
+			return s.refuseMember(v, rt)
+		}
+		return rt.handle(v)
 	}
 	if !errors.Is(err, portal.ErrNoSession) {
 		return err
@@ -264,6 +273,16 @@ func (s *Site) asMember(v *visit, handle func(*visit) error) error {
 		return fmt.Errorf("start attempt: %w", err)
 	}
 	return v.redirect("/login?attempt=" + attempt)
+}
+
+// refuseMember answers somebody who is signed in and may not do this. The page is
+// the same for what is forbidden and for what an ID does not name.
+func (s *Site) refuseMember(v *visit, rt route) error {
+	err := &discovery.Error{Kind: discovery.Forbidden, Code: "permission_missing", Say: "Your role in this portal does not allow that. Nothing was changed."}
+	return errors.Join(err, s.Store.Audit(v.r.Context(), portal.Event{
+		Portal: v.portal.ID, Account: v.member.Account.ID, Action: "access.refused", Code: err.Code, Target: string(rt.may),
+		Reference: page.Reference(v.r.Context()), Client: portal.Network(page.Client(v.r.Context())),
+	}))
 }
 
 // returnPath is where a sign-in may lead: one of this site's own member pages.

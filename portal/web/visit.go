@@ -49,6 +49,7 @@ type visit struct {
 	r          *http.Request
 	portal     portal.Portal
 	connection string          // of the path, if it names one
+	account    string          // of the path, if it names one
 	member     *portal.Session // set on member routes
 	browser    portal.Secret   // the value of browserCookie that this answer sets
 }
@@ -117,11 +118,15 @@ func (v *visit) dropCookie(name string, site http.SameSite) {
 // cookie did not come along, as with a form posted from another site; giving it
 // a new one then would cut off the attempts of the old one.
 func (v *visit) visitor() portal.Visitor {
-	return portal.Visitor{
+	who := portal.Visitor{
 		Browser:   v.token(browserCookie),
 		Client:    page.Client(v.r.Context()),
 		Reference: page.Reference(v.r.Context()),
 	}
+	if v.member != nil {
+		who.Actor = v.member.Account.ID
+	}
+	return who
 }
 
 // newVisitor is visitor for the start of an attempt: a browser without the

@@ -1,0 +1,287 @@
+-- +goose Up
+
+-- What an administrator decides for a portal. Lengths of time are seconds; 0
+-- leaves them to the operator.
+CREATE TABLE settings (
+    portal           TEXT PRIMARY KEY REFERENCES portals (id),
+    version          BIGINT NOT NULL,
+    zone             TEXT NOT NULL,
+    language         TEXT NOT NULL,
+    sender           TEXT NOT NULL, -- the account whose address invitations come from; empty: the operator's
+    second_factor    TEXT NOT NULL CHECK (second_factor IN ('optional', 'password', 'everyone')),
+    trust_days       BIGINT NOT NULL,
+    session_idle     BIGINT NOT NULL,
+    session_absolute BIGINT NOT NULL,
+    kept_idle        BIGINT NOT NULL,
+    kept_absolute    BIGINT NOT NULL,
+    password_min     BIGINT NOT NULL
+);
+INSERT INTO settings (portal, version, zone, language, sender, second_factor, trust_days,
+    session_idle, session_absolute, kept_idle, kept_absolute, password_min)
+SELECT id, 1, 'UTC', 'en', '', 'optional', 30, 0, 0, 0, 0, 0 FROM portals;
+
+-- version is that of the profile: who edits an older one is told.
+ALTER TABLE accounts ADD COLUMN role TEXT NOT NULL DEFAULT 'member'
+    CHECK (role IN ('owner', 'administrator', 'helpdesk', 'auditor', 'member', 'guest'));
+ALTER TABLE accounts ADD COLUMN version BIGINT NOT NULL DEFAULT 1;
+ALTER TABLE accounts ADD COLUMN zone TEXT NOT NULL DEFAULT '';
+ALTER TABLE accounts ADD COLUMN culture TEXT NOT NULL DEFAULT '';
+ALTER TABLE accounts ADD COLUMN language TEXT NOT NULL DEFAULT '';
+ALTER TABLE accounts ADD COLUMN cell TEXT NOT NULL DEFAULT ''; -- E.164
+ALTER TABLE accounts ADD COLUMN sms_country TEXT NOT NULL DEFAULT ''; -- ISO 3166-1
+ALTER TABLE accounts ADD COLUMN return_protection TEXT NOT NULL DEFAULT '';
+ALTER TABLE accounts ADD COLUMN merged_into TEXT NOT NULL DEFAULT '';
+ALTER TABLE accounts ADD COLUMN name_key BYTEA NOT NULL DEFAULT ''; -- sorts as people expect
+CREATE INDEX accounts_name ON accounts (portal, name_key, id);
+CREATE INDEX accounts_status ON accounts (portal, status, name_key, id);
+CREATE INDEX accounts_role ON accounts (portal, role, name_key, id);
+
+-- What accounts are found by: folded words of names and addresses, compared as
+-- bytes, so that a search for how one begins is a range of this key.
+CREATE TABLE words (
+    portal  TEXT NOT NULL REFERENCES portals (id),
+    word    BYTEA NOT NULL,
+    account TEXT NOT NULL REFERENCES accounts (id),
+    PRIMARY KEY (portal, word, account)
+);
+CREATE INDEX words_account ON words (account);
+
+-- Counters that change with what they count, so that no page counts rows.
+CREATE TABLE tallies (
+    portal TEXT NOT NULL,
+    name   TEXT NOT NULL, -- "status:active", "plan:pro", "signin:2026-11-21"
+    n      BIGINT NOT NULL,
+    PRIMARY KEY (portal, name)
+);
+INSERT INTO tallies (portal, name, n)
+SELECT portal, 'status:' || status, COUNT(*) FROM accounts GROUP BY portal, status;
+
+-- Of pending addresses: who added them, when, and until when they can be confirmed.
+ALTER TABLE addresses ADD COLUMN added BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE addresses ADD COLUMN added_by TEXT NOT NULL DEFAULT '';
+ALTER TABLE addresses ADD COLUMN expires BIGINT NOT NULL DEFAULT 0;
+
+CREATE TABLE plans (
+    portal   TEXT NOT NULL REFERENCES portals (id),
+    id       TEXT NOT NULL,
+    name     TEXT NOT NULL,
+    kind     TEXT NOT NULL CHECK (kind IN ('professional', 'guest')),
+    features TEXT NOT NULL, -- with a blank between two: "pro"
+    seats    BIGINT NOT NULL, -- 0: as many as wanted
+    messages BIGINT NOT NULL, -- in a month; 0: no limit by the plan
+    cap      BIGINT NOT NULL, -- in a month, against abuse, for every plan
+    months   BIGINT NOT NULL, -- of a term; 0: without an end
+    place    BIGINT NOT NULL, -- higher is an upgrade
+    PRIMARY KEY (portal, id)
+);
+INSERT INTO plans (portal, id, name, kind, features, seats, messages, cap, months, place)
+SELECT id, 'guest', 'Guest', 'guest', '', 0, 10, 100, 0, 0 FROM portals;
+INSERT INTO plans (portal, id, name, kind, features, seats, messages, cap, months, place)
+SELECT id, 'professional', 'Professional', 'professional', '', 0, 0, 10000, 12, 1 FROM portals;
+INSERT INTO plans (portal, id, name, kind, features, seats, messages, cap, months, place)
+SELECT id, 'pro', 'Professional Pro', 'professional', 'pro', 0, 0, 20000, 12, 2 FROM portals;
+
+CREATE TABLE licences (
+    account TEXT PRIMARY KEY REFERENCES accounts (id),
+    portal  TEXT NOT NULL,
+    plan    TEXT NOT NULL,
+    address TEXT NOT NULL, -- the licensed one
+    since   BIGINT NOT NULL,
+    ends    BIGINT NOT NULL, -- 0: never
+    renews  BOOLEAN NOT NULL,
+    FOREIGN KEY (portal, plan) REFERENCES plans (portal, id)
+);
+CREATE INDEX licences_plan ON licences (portal, plan, account);
+CREATE INDEX licences_ends ON licences (portal, ends);
+
+CREATE TABLE usages (
+    account  TEXT NOT NULL REFERENCES accounts (id),
+    month    TEXT NOT NULL, -- "2026-11" in the portal's time zone
+    messages BIGINT NOT NULL,
+    last     BIGINT NOT NULL,
+    PRIMARY KEY (account, month)
+);
+
+-- sealed is a TOTP secret, a cell number or a passkey; handle is what a passkey
+-- calls itself. step is the last TOTP step that was accepted: none is twice.
+CREATE TABLE factors (
+    id        TEXT PRIMARY KEY,
+    portal    TEXT NOT NULL REFERENCES portals (id),
+    account   TEXT NOT NULL REFERENCES accounts (id),
+    kind      TEXT NOT NULL CHECK (kind IN ('totp', 'sms', 'passkey')),
+    name      TEXT NOT NULL,
+    sealed    BYTEA NOT NULL,
+    handle    BYTEA NOT NULL,
+    step      BIGINT NOT NULL,
+    created   BIGINT NOT NULL,
+    confirmed BIGINT NOT NULL, -- 0: being set up
+    used      BIGINT NOT NULL
+);
+CREATE INDEX factors_account ON factors (account, kind);
+CREATE UNIQUE INDEX factors_handle ON factors (portal, handle) WHERE kind = 'passkey';
+
+CREATE TABLE recovery_codes (
+    account TEXT NOT NULL REFERENCES accounts (id),
+    digest  BYTEA NOT NULL,
+    created BIGINT NOT NULL,
+    used    BIGINT NOT NULL,
+    PRIMARY KEY (account, digest)
+);
+
+-- Something that was asked of a browser and waits for its answer: a code sent by
+-- SMS, a passkey's ceremony. The owner is the digest of an attempt or a session.
+CREATE TABLE challenges (
+    id      TEXT PRIMARY KEY,
+    owner   BYTEA NOT NULL,
+    purpose TEXT NOT NULL,
+    portal  TEXT NOT NULL REFERENCES portals (id),
+    account TEXT NOT NULL,
+    sealed  BYTEA NOT NULL,
+    tries   BIGINT NOT NULL,
+    expires BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX challenges_owner ON challenges (owner, purpose);
+CREATE INDEX challenges_expires ON challenges (expires);
+
+-- Until when a browser need not show the second factor of an account again.
+ALTER TABLE devices ADD COLUMN trusted BIGINT NOT NULL DEFAULT 0;
+
+-- A way back for somebody who has lost every factor: asked for by the person,
+-- allowed by an administrator, finished by the person.
+CREATE TABLE recoveries (
+    id       TEXT PRIMARY KEY,
+    portal   TEXT NOT NULL REFERENCES portals (id),
+    account  TEXT NOT NULL REFERENCES accounts (id),
+    asked    BIGINT NOT NULL,
+    expires  BIGINT NOT NULL,
+    decided  BIGINT NOT NULL,
+    decider  TEXT NOT NULL, -- the administrator's account
+    allowed  BOOLEAN NOT NULL,
+    finished BIGINT NOT NULL
+);
+CREATE INDEX recoveries_open ON recoveries (portal, decided, asked);
+CREATE INDEX recoveries_account ON recoveries (account);
+
+-- What an attempt is for: a sign-in, or a proof for a session that is there.
+ALTER TABLE attempts ADD COLUMN purpose TEXT NOT NULL DEFAULT 'sign-in';
+ALTER TABLE attempts ADD COLUMN session TEXT NOT NULL DEFAULT '';
+
+-- Attempts whose first step was right and that wait for a second factor, for its
+-- setting up, or for what they are the proof for. A row has no authority.
+CREATE TABLE passed (
+    attempt     BYTEA PRIMARY KEY,
+    portal      TEXT NOT NULL REFERENCES portals (id),
+    account     TEXT NOT NULL REFERENCES accounts (id),
+    generation  BIGINT NOT NULL,
+    method      TEXT NOT NULL,
+    connection  TEXT NOT NULL,
+    keep        BOOLEAN NOT NULL,
+    session_end BIGINT NOT NULL,
+    id_token    BYTEA NOT NULL,
+    proved      BIGINT NOT NULL, -- when nothing was missing any more; 0: the second factor is
+    tries       BIGINT NOT NULL,
+    expires     BIGINT NOT NULL
+);
+CREATE INDEX passed_expires ON passed (expires);
+
+ALTER TABLE sessions ADD COLUMN id TEXT NOT NULL DEFAULT '';
+ALTER TABLE sessions ADD COLUMN proved BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE sessions ADD COLUMN network TEXT NOT NULL DEFAULT '';
+ALTER TABLE sessions ADD COLUMN agent TEXT NOT NULL DEFAULT '';
+ALTER TABLE sessions ADD COLUMN country TEXT NOT NULL DEFAULT '';
+CREATE INDEX sessions_id ON sessions (portal, id);
+
+CREATE TABLE apps (
+    portal TEXT NOT NULL REFERENCES portals (id),
+    id     TEXT NOT NULL,
+    name   TEXT NOT NULL,
+    kind   TEXT NOT NULL CHECK (kind IN ('app', 'addin')),
+    PRIMARY KEY (portal, id)
+);
+
+-- An app or add-in that may act for an account. Whatever it is given names its
+-- activation and the activation's generation.
+CREATE TABLE activations (
+    id         TEXT PRIMARY KEY,
+    portal     TEXT NOT NULL,
+    account    TEXT NOT NULL REFERENCES accounts (id),
+    app        TEXT NOT NULL,
+    device     TEXT NOT NULL,
+    generation BIGINT NOT NULL,
+    created    BIGINT NOT NULL,
+    used       BIGINT NOT NULL,
+    removed    BIGINT NOT NULL, -- 0: it is active
+    FOREIGN KEY (portal, app) REFERENCES apps (portal, id)
+);
+CREATE INDEX activations_account ON activations (account);
+
+CREATE TABLE approved_domains (
+    portal   TEXT NOT NULL REFERENCES portals (id),
+    name     TEXT NOT NULL,
+    added    BIGINT NOT NULL,
+    added_by TEXT NOT NULL,
+    PRIMARY KEY (portal, name)
+);
+
+-- An administrator's own words for a kind of mail in one language.
+CREATE TABLE mail_texts (
+    portal   TEXT NOT NULL REFERENCES portals (id),
+    kind     TEXT NOT NULL,
+    language TEXT NOT NULL,
+    version  BIGINT NOT NULL,
+    subject  TEXT NOT NULL,
+    opening  TEXT NOT NULL,
+    PRIMARY KEY (portal, kind, language)
+);
+
+CREATE TABLE imports (
+    id       TEXT PRIMARY KEY,
+    portal   TEXT NOT NULL REFERENCES portals (id),
+    account  TEXT NOT NULL, -- who imports
+    dry      BOOLEAN NOT NULL,
+    state    TEXT NOT NULL CHECK (state IN ('waiting', 'running', 'done', 'stopped')),
+    sealed   BYTEA NOT NULL, -- the file
+    lines    BIGINT NOT NULL,
+    done     BIGINT NOT NULL,
+    added    BIGINT NOT NULL,
+    failed   BIGINT NOT NULL,
+    created  BIGINT NOT NULL,
+    finished BIGINT NOT NULL,
+    lease    BIGINT NOT NULL
+);
+CREATE INDEX imports_portal ON imports (portal, created);
+CREATE INDEX imports_state ON imports (state, lease);
+
+CREATE TABLE import_lines (
+    import TEXT NOT NULL REFERENCES imports (id),
+    line   BIGINT NOT NULL,
+    field  TEXT NOT NULL,
+    code   TEXT NOT NULL,
+    PRIMARY KEY (import, line)
+);
+
+-- A domain that was moved from one way of signing in to another, and what it was
+-- before, so that it can be undone.
+CREATE TABLE moves (
+    id                TEXT PRIMARY KEY,
+    portal            TEXT NOT NULL REFERENCES portals (id),
+    domain            TEXT NOT NULL,
+    before_connection TEXT NOT NULL,
+    before_password   BOOLEAN NOT NULL,
+    before_jit        BOOLEAN NOT NULL,
+    after_connection  TEXT NOT NULL,
+    after_password    BOOLEAN NOT NULL,
+    after_jit         BOOLEAN NOT NULL,
+    account           TEXT NOT NULL, -- who moved it
+    moved             BIGINT NOT NULL,
+    undo_until        BIGINT NOT NULL,
+    undone            BIGINT NOT NULL
+);
+CREATE INDEX moves_portal ON moves (portal, moved);
+
+-- Who did it, where that is somebody other than the account it was done to.
+ALTER TABLE audit ADD COLUMN actor TEXT NOT NULL DEFAULT '';
+CREATE INDEX audit_account ON audit (portal, account, seq);
+CREATE INDEX audit_actor ON audit (portal, actor, seq);
+CREATE INDEX audit_action ON audit (portal, action, seq);
+CREATE INDEX audit_at ON audit (portal, at);
