@@ -12,6 +12,7 @@ import (
 type idps struct {
 	acme, umbrella *idptest.SAMLIdP
 	globex         *idptest.OIDCProvider
+	acmeNew        *idptest.OIDCProvider // what Acme may move to: the same people, known by other subjects
 }
 
 func employee(address, given, family string) idptest.User {
@@ -41,7 +42,13 @@ func newIDPs(at string, k *keys, now func() time.Time) (*idps, error) {
 		Issuer: at + "/globex", Name: "Globex", Now: now, Key: k.globex,
 		Users: []idptest.User{employee("gus@globex.example", "Gus", "Grissom")},
 	})
-	return &idps{acme, umbrella, globex}, nil
+	ada, alan := employee("ada@acme.example", "Ada", "Lovelace"), employee("alan@acme.example", "Alan", "Turing")
+	ada.Subject, alan.Subject = "a-1815", "a-1912"
+	acmeNew := idptest.NewOIDC(idptest.OIDCOptions{
+		Issuer: at + "/acme-new", Name: "Acme’s new provider", Now: now, Key: k.globex,
+		Users: []idptest.User{ada, alan},
+	})
+	return &idps{acme: acme, umbrella: umbrella, globex: globex, acmeNew: acmeNew}, nil
 }
 
 func (i *idps) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -50,6 +57,8 @@ func (i *idps) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		i.acme.ServeHTTP(w, r)
 	case "umbrella":
 		i.umbrella.ServeHTTP(w, r)
+	case "acme-new":
+		i.acmeNew.ServeHTTP(w, r)
 	case "globex":
 		i.globex.ServeHTTP(w, r)
 	default:

@@ -10,9 +10,10 @@ type Person struct {
 const password = "try-domicile"
 
 var people = []Person{
-	{"ada@acme.example", password, "Acme, EU: through Acme’s SAML identity provider"},
+	{"ada@acme.example", password, "Acme, EU: through Acme’s SAML identity provider; its owner"},
 	{"gus@globex.example", password, "Globex, US: through Globex’s OpenID provider"},
 	{"ian@initech.example", password, "Initech, CA: with a password of the portal"},
+	{"iris@initech.example", password, "Initech’s owner: the administrator’s console is at /admin"},
 	{"uma@umbrella.example", password, "Umbrella, EU: Cloud (portal password) or Domain (Umbrella’s own sign-in)"},
 	{"max@consult.example", password, "a guest of Acme, Globex and Initech: chooses between three portals"},
 	{"ivy@initech.example", "(in her mail)", "Initech, CA: invited, must replace a temporary password"},

@@ -61,13 +61,16 @@ func (d *Demo) acme(ctx context.Context) error {
 	if err := d.connectSAML(ctx, s, "acme", "Acme", d.idps.acme); err != nil {
 		return err
 	}
+	if err := d.connectOIDC(ctx, s, "acme", "acme-oidc", "Acme’s new sign-in", d.host("acme.eu"), d.idps.acmeNew); err != nil {
+		return err
+	}
 	if err := d.route(ctx, s, portal.Domain{Name: "acme.example", Portal: "acme", Connection: "acme-saml", JIT: true}); err != nil {
 		return err
 	}
-	if err := d.account(ctx, s, "acme", "ada@acme.example", "Ada", "Lovelace", ""); err != nil {
+	if err := d.account(ctx, s, portal.Owner, "acme", "ada@acme.example", "Ada", "Lovelace", ""); err != nil {
 		return err
 	}
-	return d.account(ctx, s, "acme", "max@consult.example", "Max", "Planck", password)
+	return d.account(ctx, s, portal.Guest, "acme", "max@consult.example", "Max", "Planck", password)
 }
 
 func (d *Demo) umbrella(ctx context.Context) error {
@@ -81,7 +84,7 @@ func (d *Demo) umbrella(ctx context.Context) error {
 	if err := d.route(ctx, s, portal.Domain{Name: "umbrella.example", Portal: "umbrella", Connection: "umbrella-saml", Password: true, JIT: true}); err != nil {
 		return err
 	}
-	return d.account(ctx, s, "umbrella", "uma@umbrella.example", "Uma", "Thorn", password)
+	return d.account(ctx, s, portal.Owner, "umbrella", "uma@umbrella.example", "Uma", "Thorn", password)
 }
 
 func (d *Demo) globex(ctx context.Context) error {
@@ -89,30 +92,16 @@ func (d *Demo) globex(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	settings, err := oidc.New(d.outbound(), d.o.Now).Discover(ctx, d.idps.globex.Issuer())
-	if err != nil {
-		return fmt.Errorf("globex: read the provider's configuration: %w", err)
+	if err := d.connectOIDC(ctx, s, "globex", "globex-oidc", "Globex sign-in", d.host("globex.us"), d.idps.globex); err != nil {
+		return err
 	}
-	settings.ClientID, settings.ClientSecret = "domicile", "demo-client-secret"
-	settings.Scopes = []string{"email", "profile"}
-	c, _, err := s.PutConnection(ctx, federation.Connection{
-		ID: "globex-oidc", Portal: "globex", Name: "Globex sign-in", Kind: federation.OIDC, OIDC: &settings,
-	})
-	if err != nil {
-		return fmt.Errorf("globex: %w", err)
-	}
-	d.idps.globex.AddClient(idptest.OIDCClient{
-		ID: settings.ClientID, Secret: settings.ClientSecret,
-		RedirectURIs:   []string{c.OIDC.RedirectURI},
-		PostLogoutURIs: []string{d.host("globex.us") + "/", d.host("globex.us") + "/login"},
-	})
 	if err := d.route(ctx, s, portal.Domain{Name: "globex.example", Portal: "globex", Connection: "globex-oidc", JIT: true}); err != nil {
 		return err
 	}
-	if err := d.account(ctx, s, "globex", "gus@globex.example", "Gus", "Grissom", ""); err != nil {
+	if err := d.account(ctx, s, portal.Owner, "globex", "gus@globex.example", "Gus", "Grissom", ""); err != nil {
 		return err
 	}
-	return d.account(ctx, s, "globex", "max@consult.example", "Max", "Planck", password)
+	return d.account(ctx, s, portal.Guest, "globex", "max@consult.example", "Max", "Planck", password)
 }
 
 func (d *Demo) initech(ctx context.Context) error {
@@ -123,12 +112,17 @@ func (d *Demo) initech(ctx context.Context) error {
 	if err := d.route(ctx, s, portal.Domain{Name: "initech.example", Portal: "initech", Password: true}); err != nil {
 		return err
 	}
+	if err := d.account(ctx, s, portal.Owner, "initech", "iris@initech.example", "Iris", "Murdoch", password); err != nil {
+		return err
+	}
+	if err := d.account(ctx, s, portal.Guest, "initech", "max@consult.example", "Max", "Planck", password); err != nil {
+		return err
+	}
 	for _, p := range [][3]string{
 		{"ian@initech.example", "Ian", "Fleming"},
-		{"max@consult.example", "Max", "Planck"},
 		{"dan@initech.example", "Dan", "Brown"},
 	} {
-		if err := d.account(ctx, s, "initech", p[0], p[1], p[2], password); err != nil {
+		if err := d.account(ctx, s, portal.Member, "initech", p[0], p[1], p[2], password); err != nil {
 			return err
 		}
 	}
@@ -164,15 +158,36 @@ func (d *Demo) connectSAML(ctx context.Context, s *store.Store, id, name string,
 	return idp.AddSP(ours)
 }
 
+func (d *Demo) connectOIDC(ctx context.Context, s *store.Store, portalID, id, name, at string, idp *idptest.OIDCProvider) error {
+	settings, err := oidc.New(d.outbound(), d.o.Now).Discover(ctx, idp.Issuer())
+	if err != nil {
+		return fmt.Errorf("%s: read the provider's configuration: %w", id, err)
+	}
+	settings.ClientID, settings.ClientSecret = "domicile", "demo-client-secret"
+	settings.Scopes = []string{"email", "profile"}
+	c, _, err := s.PutConnection(ctx, federation.Connection{
+		ID: id, Portal: portalID, Name: name, Kind: federation.OIDC, OIDC: &settings,
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", id, err)
+	}
+	idp.AddClient(idptest.OIDCClient{
+		ID: settings.ClientID, Secret: settings.ClientSecret,
+		RedirectURIs:   []string{c.OIDC.RedirectURI},
+		PostLogoutURIs: []string{at + "/", at + "/login"},
+	})
+	return nil
+}
+
 func (d *Demo) route(ctx context.Context, s *store.Store, at portal.Domain) error {
 	at.Proof, at.Proven = "operator", d.o.Now()
 	_, err := s.PutDomain(ctx, at)
 	return err
 }
 
-func (d *Demo) account(ctx context.Context, s *store.Store, id, who, given, family string, secret portal.Secret) error {
+func (d *Demo) account(ctx context.Context, s *store.Store, role portal.Role, id, who, given, family string, secret portal.Secret) error {
 	_, err := s.DangerouslyCreateAccount(ctx, portal.Account{
-		Portal: id, Primary: address(who), GivenName: given, FamilyName: family,
+		Portal: id, Primary: address(who), GivenName: given, FamilyName: family, Role: role,
 	}, secret)
 	return err
 }
