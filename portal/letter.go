@@ -38,6 +38,7 @@ type Posted struct {
 	ID    string
 	Tries int // sent to the mail server before, without success
 	Letter
+	Text Text // instead of the letter, when its kind is [TextLetter]
 }
 
 // LetterLife is how long a letter is tried for when nothing in it expires

@@ -30,6 +30,7 @@ type sealedLetter struct {
 	Expires                    int64  `json:",omitempty"`
 	Reference                  string `json:",omitempty"`
 	Client                     netip.Addr
+	Cell, Code, Language       string `json:",omitempty"` // of a text message
 }
 
 // leaseLetter is how long a letter is kept from others once it was taken.
@@ -119,6 +120,9 @@ type taken struct {
 }
 
 func (t taken) posted() portal.Posted {
+	if t.l.Kind == portal.TextLetter {
+		return portal.Posted{ID: t.id, Tries: t.tries, Letter: portal.Letter{Kind: t.l.Kind}, Text: t.l.text()}
+	}
 	to, _ := discovery.ParseAddress(t.l.To) // it was parsed before it was queued
 	return portal.Posted{ID: t.id, Tries: t.tries, Letter: portal.Letter{
 		Kind: t.l.Kind, To: to, Name: t.l.Name, Portal: t.l.Portal, URL: t.l.URL, Contact: t.l.Contact,

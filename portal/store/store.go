@@ -54,6 +54,10 @@ type Store struct {
 	// the audit log says so. Empty: the region's own processes.
 	StandIn string
 
+	// Texts says whether this region can send text messages, to be set before the
+	// store is used. Without, no factor that needs them is offered.
+	Texts bool
+
 	changed chan struct{} // the outbox has new rows
 	posted  chan struct{} // the mail queue has new letters
 }
