@@ -12,6 +12,7 @@ const (
 	referenceKey key = iota
 	clientKey
 	frameKey
+	countryKey
 )
 
 // WithReference gives a request the reference that its log line, its audit row
@@ -49,6 +50,21 @@ func WithClient(ctx context.Context, client netip.Addr) context.Context {
 func Client(ctx context.Context) netip.Addr {
 	a, _ := ctx.Value(clientKey).(netip.Addr)
 	return a
+}
+
+// WithCountry gives a request the country it came from, as a trusted proxy tells
+// it: an ISO 3166-1 code, or "".
+func WithCountry(ctx context.Context, country string) context.Context {
+	if country == "" {
+		return ctx
+	}
+	return context.WithValue(ctx, countryKey, country)
+}
+
+// Country is where the request came from; "" when nobody said so.
+func Country(ctx context.Context) string {
+	s, _ := ctx.Value(countryKey).(string)
+	return s
 }
 
 // A Frame is what surrounds every page of a site: whose page it is, and where

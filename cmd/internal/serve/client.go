@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+
+	"golang.org/x/text/language"
 )
 
 // client works out who is asking. Only a peer that is a trusted proxy may speak
@@ -21,6 +23,27 @@ func (o Options) client(r *http.Request) netip.Addr {
 		}
 	}
 	return client
+}
+
+// country is what the trusted proxy next to us says of the client: one header,
+// with the code of a country and nothing else. What a proxy writes for "unknown"
+// (XX) or for an anonymising network (T1) is no country. Nobody behind us sees
+// the header.
+func (o Options) country(r *http.Request) string {
+	if o.CountryHeader == "" {
+		return ""
+	}
+	said := r.Header.Values(o.CountryHeader)
+	r.Header.Del(o.CountryHeader)
+	if len(said) != 1 || len(said[0]) != 2 || !o.trusted(peer(r)) {
+		return ""
+	}
+	code := said[0]
+	region, err := language.ParseRegion(code)
+	if err != nil || !region.IsCountry() || region.Canonicalize().String() != code {
+		return ""
+	}
+	return code
 }
 
 func (o Options) forwardedFor(headers []string, peer netip.Addr) netip.Addr {

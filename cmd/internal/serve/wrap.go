@@ -39,6 +39,9 @@ type Options struct {
 	HTTPS bool
 	// TrustedProxies may tell the client's address in X-Forwarded-For.
 	TrustedProxies []netip.Prefix
+	// CountryHeader is what a trusted proxy tells the client's country in, as an
+	// ISO 3166-1 code. Empty: nobody is believed about that.
+	CountryHeader string
 	// Error answers a request that the chain refuses.
 	Error func(w http.ResponseWriter, r *http.Request, err error)
 	// Ready reports why the site cannot serve, or nil. May be nil.
@@ -90,7 +93,8 @@ func (o Options) introduced(h http.Handler) http.Handler {
 		w.Header().Set("X-Request-Id", ref)
 		ctx, cancel := context.WithTimeout(r.Context(), o.Timeout)
 		defer cancel()
-		ctx = page.WithClient(page.WithReference(ctx, ref), o.client(r))
+		country := o.country(r)
+		ctx = page.WithCountry(page.WithClient(page.WithReference(ctx, ref), o.client(r)), country)
 		h.ServeHTTP(w, r.WithContext(ctx))
 	})
 }

@@ -421,3 +421,43 @@ func TestSmuggling(t *testing.T) {
 		}
 	})
 }
+
+// A country is believed of a trusted proxy alone, in one header and as a code.
+func TestCountry(t *testing.T) {
+	for _, tt := range []struct {
+		name, peer string
+		said       []string
+		want       string
+	}{
+		{"a code", "10.0.0.1", []string{"CH"}, "CH"},
+		{"untrusted peer", "203.0.113.9", []string{"CH"}, ""},
+		{"nobody said so", "10.0.0.1", nil, ""},
+		{"two of them", "10.0.0.1", []string{"CH", "DE"}, ""},
+		{"lower case", "10.0.0.1", []string{"ch"}, ""},
+		{"unknown", "10.0.0.1", []string{"XX"}, ""},
+		{"unknown to CLDR", "10.0.0.1", []string{"ZZ"}, ""},
+		{"Tor", "10.0.0.1", []string{"T1"}, ""},
+		{"three letters", "10.0.0.1", []string{"CHE"}, ""},
+		{"the former name of Myanmar", "10.0.0.1", []string{"BU"}, ""},
+		{"an alias of GB", "10.0.0.1", []string{"UK"}, ""},
+		{"a list", "10.0.0.1", []string{"CH, DE"}, ""},
+		{"markup", "10.0.0.1", []string{"<b"}, ""},
+		{"empty", "10.0.0.1", []string{""}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, passed := "?", []string{"?"}
+			h := Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				got, passed = page.Country(r.Context()), r.Header.Values("CF-IPCountry")
+			}), Options{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, CountryHeader: "CF-IPCountry"})
+			r := request("GET", "/", "")
+			r.RemoteAddr = tt.peer + ":1234"
+			for _, s := range tt.said {
+				r.Header.Add("CF-IPCountry", s)
+			}
+			do(h, r)
+			if got != tt.want || len(passed) != 0 {
+				t.Errorf("got %q, want %q; the header was passed on: %q", got, tt.want, passed)
+			}
+		})
+	}
+}
