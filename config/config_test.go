@@ -52,6 +52,7 @@ func furnish(t testing.TB, dir string) {
 		"keys/smtp":             "smtp://domicile:" + canary + "@mail.internal:587\n",
 		"keys/redis-password":   canary + "\n",
 		"keys/consul-token":     canary + "\n",
+		"keys/sms-token":        canary + "\n",
 		"catalogue":             "# no region yet\n",
 	} {
 		write(t, filepath.Join(dir, name), text)
@@ -187,6 +188,9 @@ func TestExamplePortal(t *testing.T) {
 		"advertise":    {c.Consul.Advertise, "10.0.1.7:8443"},
 		"smtp":         {c.Mail.SMTP.Reveal(), "smtp://domicile:" + canary + "@mail.internal:587"},
 		"from":         {c.Mail.From, "Example Secure Mail <no-reply@example.com>"},
+		"sms url":      {c.SMS.URL.String(), "https://sms.example.com/v1/messages"},
+		"sms token":    {c.SMS.Token.Reveal(), canary},
+		"sms success":  {c.SMS.Success, []int{200, 201, 202}},
 		"sessions":     {c.Sessions, Sessions{time.Hour, 12 * time.Hour, 30 * 24 * time.Hour}},
 		"rate_limits":  {c.RateLimits, RateLimits{Rate{600, time.Minute}, Rate{500, time.Second}}},
 		"fetch":        {c.Fetch.DangerouslyAllowLoopback, false},

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -25,10 +26,12 @@ type Portal struct {
 	FrontDoor      FrontDoor
 	Consul         *Consul // nil: nobody is told whether this process is ready
 	Mail           Mail
+	SMS            *SMS // nil: no text messages are sent
 	Sessions       Sessions
 	RateLimits     RateLimits
 	Fetch          Fetch
 	TrustedProxies []netip.Prefix
+	CountryHeader  string // in which they say the client's country; empty: they do not
 	Log            Log
 	Tracing        *Tracing // nil: off
 	Product        Product
@@ -99,10 +102,12 @@ func portal(s *section, now time.Time) *Portal {
 		FrontDoor:      frontDoor(s, now),
 		Consul:         consul(s, true),
 		Mail:           mailing(s),
+		SMS:            texting(s),
 		Sessions:       sessions(s),
 		RateLimits:     rateLimits(s, RateLimits{Rate{600, time.Minute}, Rate{500, time.Second}}),
 		Fetch:          fetch(s),
 		TrustedProxies: proxies(s),
+		CountryHeader:  countryHeader(s),
 		Log:            logging(s),
 		Tracing:        tracing(s),
 		Product:        product(s),
@@ -112,6 +117,24 @@ func portal(s *section, now time.Time) *Portal {
 		behindProxy(s, c.FrontDoor.PublicURL, c.TLS, c.TrustedProxies)
 	}
 	return c
+}
+
+// headerName is what a proxy's own header may be called. What says "x-" or "cf-"
+// or the like cannot be one that means something else to everybody.
+var headerName = regexp.MustCompile(`^[A-Za-z0-9]{1,20}(-[A-Za-z0-9]{1,20}){1,4}$`)
+
+// countryHeader is believed of trusted proxies alone, so there must be some.
+func countryHeader(s *section) string {
+	name := get(s, "country_header", word(headerName, "the name of a header such as CF-IPCountry"), "")
+	at, ok := s.entries["country_header"]
+	if ok && name != "" && !s.has("trusted_proxies") {
+		at.wrong("only trusted_proxies are believed about it, and there are none")
+	}
+	if ok && slices.Contains([]string{"x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "user-agent", "accept-language",
+		"content-type", "content-length", "sec-fetch-site"}, strings.ToLower(name)) {
+		at.wrong("%q says something else than the country", name)
+	}
+	return name
 }
 
 var jurisdiction = regexp.MustCompile(`^[A-Z0-9]([A-Z0-9-]{0,10}[A-Z0-9])$`)

@@ -2,10 +2,14 @@ package mail
 
 import (
 	"context"
+	"crypto/rand"
 	"slices"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/domicile-sso/domicile/discovery"
+	"github.com/domicile-sso/domicile/portal"
 )
 
 // keepMessages bounds a Mailbox; the oldest go first.
@@ -37,6 +41,17 @@ func (b *Mailbox) Send(_ context.Context, m Message) error {
 	return nil
 }
 
+// KeepText keeps a text message beside the mails.
+func (b *Mailbox) KeepText(to portal.E164, text string, at time.Time) {
+	_ = b.Send(context.Background(), Message{ID: rand.Text(), Number: to, Subject: "SMS to " + to.Clear(), Text: text, Date: at})
+}
+
+// AwaitText returns the newest text message to a number, and waits for one until
+// ctx ends.
+func (b *Mailbox) AwaitText(ctx context.Context, to portal.E164) (Message, error) {
+	return b.await(ctx, func(m Message) bool { return m.Number != "" && m.Number == to })
+}
+
 // Messages are what arrived, newest first.
 func (b *Mailbox) Messages() []Message {
 	b.mu.Lock()
@@ -60,10 +75,16 @@ func (b *Mailbox) Message(id string) (Message, bool) {
 // Await returns the newest message to an address whose subject begins with
 // subject, and waits for one until ctx ends.
 func (b *Mailbox) Await(ctx context.Context, to discovery.Address, subject string) (Message, error) {
+	return b.await(ctx, func(m Message) bool {
+		return m.Number == "" && m.To == to && strings.HasPrefix(m.Subject, subject)
+	})
+}
+
+func (b *Mailbox) await(ctx context.Context, wanted func(Message) bool) (Message, error) {
 	for {
 		b.mu.Lock()
 		for _, m := range slices.Backward(b.messages) {
-			if m.To == to && len(m.Subject) >= len(subject) && m.Subject[:len(subject)] == subject {
+			if wanted(m) {
 				b.mu.Unlock()
 				return m, nil
 			}

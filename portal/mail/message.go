@@ -26,6 +26,7 @@ type Message struct {
 	ReplyTo mail.Address // zero: none
 	From    mail.Address
 	To      discovery.Address
+	Number  portal.E164 // instead of To: it is a text message
 	Subject string
 	Text    string
 	HTML    string
@@ -52,6 +53,8 @@ var links = map[portal.LetterKind]string{
 	portal.SSOLetter:        "/login",
 	portal.NoResetLetter:    "/login",
 	portal.ChangedLetter:    "/login",
+	portal.ActivationLetter: "/account/sessions",
+	portal.MovedLetter:      "/password/forgot",
 }
 
 // Write puts a letter into words.

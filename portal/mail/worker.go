@@ -2,6 +2,7 @@ package mail
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/mail"
 	"sync"
@@ -25,10 +26,17 @@ type Queue interface {
 	LetterQueued() <-chan struct{}
 }
 
+// Texts sends those letters of the queue whose channel is SMS; portal/sms has one.
+// Its errors mean what those of a [Sender] do, and name no number.
+type Texts interface {
+	Deliver(ctx context.Context, t portal.Text) error
+}
+
 // A Worker delivers what the queue holds.
 type Worker struct {
 	Queue   Queue
 	Sender  Sender
+	Texts   Texts        // nil: text messages stay in the queue until they expire
 	From    mail.Address // who the letters come from
 	ReplyTo mail.Address // where answers go; zero: to From
 	Log     *slog.Logger
@@ -102,12 +110,9 @@ func (w *Worker) one(ctx context.Context, p portal.Posted) {
 	}
 }
 
+var errNoTexts = errors.New("there is no gateway for text messages")
+
 func (w *Worker) send(ctx context.Context, p portal.Posted) error {
-	m, err := Write(p.ID, w.From, p.Letter, w.Now())
-	if err != nil {
-		return err
-	}
-	m.ReplyTo = w.ReplyTo
 	sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
 	// Who is being stopped finishes the letters in hand, if that is soon done.
@@ -118,5 +123,16 @@ func (w *Worker) send(ctx context.Context, p portal.Posted) error {
 		case <-sending.Done():
 		}
 	})()
+	if p.Kind == portal.TextLetter {
+		if w.Texts == nil {
+			return errNoTexts
+		}
+		return w.Texts.Deliver(sending, p.Text)
+	}
+	m, err := Write(p.ID, w.From, p.Letter, w.Now())
+	if err != nil {
+		return err
+	}
+	m.ReplyTo = w.ReplyTo
 	return w.Sender.Send(sending, m)
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"encoding/json"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -15,6 +16,8 @@ import (
 
 	"github.com/domicile-sso/domicile/cmd/internal/serve"
 	"github.com/domicile-sso/domicile/config"
+	"github.com/domicile-sso/domicile/portal/mail"
+	"github.com/domicile-sso/domicile/portal/sms"
 	"github.com/domicile-sso/domicile/regions/consul"
 )
 
@@ -53,6 +56,7 @@ func families(t *testing.T) map[string]family {
 	t.Cleanup(func() { stopped(t, d) })
 	o := w.eu
 	o.ClaimsURL = "http://" + d.Claims()
+	o.Mail, o.Texts = new(mail.Mailbox), sms.Log{Log: slog.New(slog.DiscardHandler)}
 	p, err := NewPortal(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 	"github.com/domicile-sso/domicile/portal"
 	"github.com/domicile-sso/domicile/portal/mail"
 	"github.com/domicile-sso/domicile/portal/publish"
+	"github.com/domicile-sso/domicile/portal/sms"
 	"github.com/domicile-sso/domicile/portal/store"
 	"github.com/domicile-sso/domicile/portal/web"
 	"github.com/domicile-sso/domicile/regions/consul"
@@ -50,12 +51,15 @@ type PortalOptions struct {
 	Publishing    ed25519.PrivateKey
 	BlindKeys     discovery.BlindKeys
 
+	CountryHeader string // in which trusted proxies say the client's country; empty: they do not
+
 	Lifetimes portal.Lifetimes // of sessions; zero: the usual
 	Limits    web.Limits       // on strangers; zero: the usual
 
 	Mail        mail.Sender // nil: letters stay in the queue
 	MailFrom    netmail.Address
 	MailReplyTo netmail.Address // zero: none
+	Texts       sms.Sender      // nil: no text messages, and no factors that need them
 
 	Outbound *http.Client // made by fetch.New: for addresses that customers typed
 
@@ -97,6 +101,7 @@ func NewPortal(ctx context.Context, o PortalOptions) (_ *Portal, err error) {
 		return nil, err
 	}
 	p.store.Lifetimes = o.Lifetimes
+	p.store.Texts = o.Texts != nil && o.Mail != nil // one worker sends both
 	if o.StandsInFor != "" {
 		p.store.StandIn = o.Region
 	}
@@ -115,11 +120,13 @@ func NewPortal(ctx context.Context, o PortalOptions) (_ *Portal, err error) {
 	}
 	ready := p.ready(check{"database", p.serves(db)})
 	p.handler = serve.Wrap(site, serve.Options{
-		Site: "portal", Log: p.Log, Metrics: p.Registry, HTTPS: o.HTTPS, TrustedProxies: p.TrustedProxies,
+		Site: "portal", Log: p.Log, Metrics: p.Registry, HTTPS: o.HTTPS, TrustedProxies: p.TrustedProxies, CountryHeader: o.CountryHeader,
 		Error: site.Error, Ready: ready, Tracer: p.tracer,
 		SessionCookie: web.SessionCookie, CrossSite: web.CrossSite(), BodyLimits: web.BodyLimits(),
 	})
-	p.mail(o)
+	if err := p.mail(o); err != nil {
+		return nil, err
+	}
 	p.publish(o)
 	p.every(time.Minute, "cleaning up", p.clean)
 	p.watchStore(p.store)
@@ -152,13 +159,21 @@ func (p *Portal) serves(db *sql.DB) func(context.Context) error {
 // Store is the region's database, for the demo and for tests.
 func (p *Portal) Store() *store.Store { return p.store }
 
-func (p *Portal) mail(o PortalOptions) {
+func (p *Portal) mail(o PortalOptions) error {
 	if o.Mail == nil {
 		p.Log.Warn("no mail server: letters stay in the queue")
-		return
+		return nil
 	}
 	w := &mail.Worker{Queue: p.store, Sender: o.Mail, From: o.MailFrom, ReplyTo: o.MailReplyTo, Log: p.Log, Now: p.Now, Every: lookEvery}
+	if o.Texts != nil {
+		desk, err := sms.NewDesk(o.Texts, p.Now, p.Registry)
+		if err != nil {
+			return err
+		}
+		w.Texts = desk
+	}
 	p.job(w.Run)
+	return nil
 }
 
 func (p *Portal) publish(o PortalOptions) {

@@ -17,6 +17,7 @@ import (
 	"github.com/domicile-sso/domicile/federation/fetch"
 	"github.com/domicile-sso/domicile/portal"
 	portalmail "github.com/domicile-sso/domicile/portal/mail"
+	"github.com/domicile-sso/domicile/portal/sms"
 	"github.com/domicile-sso/domicile/regions/ticket"
 )
 
@@ -77,6 +78,7 @@ func PortalSettings(c *config.Portal, log *slog.Logger) (PortalOptions, error) {
 		StandsInForName: c.Region.StandsInForTitle,
 
 		HTTPS:         c.FrontDoor.PublicURL.Scheme == "https",
+		CountryHeader: c.CountryHeader,
 		VaultKeys:     c.Keys.DataKeys(),
 		FrontDoor:     c.FrontDoor.PublicURL.String(),
 		FrontDoorKeys: c.FrontDoor.TicketKeys,
@@ -115,7 +117,21 @@ func PortalSettings(c *config.Portal, log *slog.Logger) (PortalOptions, error) {
 	}
 	o.Limits.PerClient = perSpan(c.RateLimits.PerClient, time.Minute)
 	o.Limits.Global = perSpan(c.RateLimits.Global, time.Second)
+	if o.Texts, err = texts(c.SMS); err != nil {
+		return o, err
+	}
 	return o, o.mailing(c.Mail)
+}
+
+// texts is the gateway for text messages, or nil where there is none.
+func texts(c *config.SMS) (sms.Sender, error) {
+	if c == nil {
+		return nil, nil
+	}
+	return sms.NewHTTP(sms.HTTPOptions{
+		URL: c.URL.String(), Method: c.Method, Token: portal.Secret(c.Token.Reveal()), Basic: c.Basic,
+		ContentType: c.ContentType, Body: c.Body, Success: c.Success, Timeout: c.Timeout,
+	})
 }
 
 func (o *PortalOptions) mailing(m config.Mail) error {

@@ -53,6 +53,7 @@ type mailboxPage struct{ Messages []envelope }
 
 type envelope struct {
 	ID, Subject, To, From string
+	SMS                   bool
 	Sent                  struct{ Human, Machine string }
 }
 
@@ -70,6 +71,9 @@ type piece struct {
 
 func envelopeOf(m mail.Message) envelope {
 	e := envelope{ID: m.ID, Subject: m.Subject, To: m.To.Clear(), From: m.From.Address}
+	if m.Number != "" {
+		e.To, e.From, e.SMS = m.Number.Clear(), "", true
+	}
 	if m.From.Name != "" {
 		e.From = m.From.Name + " <" + m.From.Address + ">"
 	}

@@ -16,6 +16,8 @@ import (
 	"github.com/domicile-sso/domicile/config"
 	"github.com/domicile-sso/domicile/discovery"
 	"github.com/domicile-sso/domicile/federation/fetch"
+	"github.com/domicile-sso/domicile/portal"
+	"github.com/domicile-sso/domicile/portal/sms"
 	"github.com/domicile-sso/domicile/regions"
 	"github.com/domicile-sso/domicile/regions/ticket"
 )
@@ -113,6 +115,7 @@ func (d *Demo) roles(ctx context.Context) (err error) {
 			FrontDoor: d.URL, FrontDoorKeys: []ed25519.PublicKey{d.keys.tickets.Public().(ed25519.PublicKey)},
 			ClaimsURL: "http://" + d.Front.Claims(), BlindKeys: d.keys.blindKeys(),
 			Mail: d.Mailbox, MailFrom: netmail.Address{Name: "Domicile", Address: "no-reply@" + t.zone + ".domicile.example"},
+			Texts:    sms.Log{Log: d.o.Log, Keep: func(to portal.E164, text string) { d.Mailbox.KeepText(to, text, d.o.Now()) }},
 			Outbound: d.outbound(),
 		}
 		if d.Regions[t.region], err = app.NewPortal(ctx, o); err != nil {
