@@ -125,6 +125,7 @@ type Attempt struct {
 	Nonce      string // OIDC
 	Verifier   string // OIDC PKCE
 	LoginHint  string // only for an address in a domain this connection serves
+	Fresh      bool   // ask the person to sign in anew; whether they did is for the portal to judge
 	Started    time.Time
 	Expires    time.Time // Started + 10 minutes
 }

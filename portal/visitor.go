@@ -30,14 +30,19 @@ func Network(a netip.Addr) string {
 	return p.String()
 }
 
-// SignedIn is a sign-in that succeeded. When MustChange is set there is no
-// session yet: the temporary password was right and has to be replaced first.
+// SignedIn is what came of a sign-in's step. Without Next and MustChange it is a
+// session. With MustChange the temporary password was right and has to be replaced
+// first. With Next there is no session yet, or, when Next is "proved", no new one:
+// Attempt is the handle to go on with. A proof for the session that is there
+// (step-up) gives it a new token.
 type SignedIn struct {
-	Token      Secret // for __Host-session; empty when MustChange
+	Token      Secret // for __Host-session; empty when there is none to set
 	ReturnTo   string // the page first asked for: a local path
 	Kept       bool   // the cookie may outlive the browser, until Absolute
 	Absolute   time.Time
 	MustChange bool
+	Next       Next
+	Attempt    string // set with Next
 	Account    Account
 }
 

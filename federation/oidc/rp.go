@@ -65,7 +65,12 @@ func (rp *RelyingParty) AuthURL(c federation.Connection, a federation.Attempt) (
 	if a.LoginHint != "" {
 		opts = append(opts, oauth2.SetAuthURLParam("login_hint", a.LoginHint))
 	}
-	if c.OIDC.MaxAgeSeconds > 0 {
+	switch {
+	case a.Fresh:
+		// prompt alone says nothing of when in the answer: max_age makes auth_time a
+		// required claim (Core 3.1.2.1).
+		opts = append(opts, oauth2.SetAuthURLParam("prompt", "login"), oauth2.SetAuthURLParam("max_age", "0"))
+	case c.OIDC.MaxAgeSeconds > 0:
 		opts = append(opts, oauth2.SetAuthURLParam("max_age", strconv.Itoa(c.OIDC.MaxAgeSeconds)))
 	}
 	if len(c.OIDC.RequiredACR) > 0 {

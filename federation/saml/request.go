@@ -61,17 +61,17 @@ func NewRequest(c federation.Connection, a federation.Attempt, key KeyPair, now 
 	if location == "" {
 		return Request{}, errors.New("saml request: the IdP has no single sign-on location")
 	}
-	request := authnRequest(c.SAML, a.RequestID, location, now)
+	request := authnRequest(c.SAML, a, location, now)
 	if c.SAML.SSORedirect == "" {
 		return postRequest(request, location, a, key)
 	}
 	return redirectRequest(request, location, a, key)
 }
 
-func authnRequest(s *federation.SAMLSettings, id, destination string, now time.Time) *etree.Element {
+func authnRequest(s *federation.SAMLSettings, a federation.Attempt, destination string, now time.Time) *etree.Element {
 	unspecified, create := "urn:oasis:names:tc:SAML:1.1:nameid-format:unspecified", true
 	request := wire.AuthnRequest{
-		ID:                          id,
+		ID:                          a.RequestID,
 		Version:                     "2.0",
 		IssueInstant:                now.UTC().Truncate(time.Millisecond),
 		Destination:                 destination,
@@ -82,8 +82,8 @@ func authnRequest(s *federation.SAMLSettings, id, destination string, now time.T
 		// configure; asking for one the IdP does not have is an error there.
 		NameIDPolicy: &wire.NameIDPolicy{Format: &unspecified, AllowCreate: &create},
 	}
-	if s.ForceAuthn {
-		request.ForceAuthn = &s.ForceAuthn
+	if force := s.ForceAuthn || a.Fresh; force {
+		request.ForceAuthn = &force
 	}
 	if len(s.RequiredACR) > 0 {
 		request.RequestedAuthnContext = &wire.RequestedAuthnContext{Comparison: "exact", AuthnContextClassRef: s.RequiredACR[0]}

@@ -101,6 +101,9 @@ func (u *unit) newAccount(ctx context.Context, a *portal.Account, proof portal.P
 		return err
 	}
 	u.publish(portal.AddressChanged, a.Primary.Clear())
+	if err := u.startLicence(ctx, *a); err != nil {
+		return err
+	}
 	return u.index(ctx, a.ID)
 }
 
@@ -108,6 +111,16 @@ func (u *unit) newAccount(ctx context.Context, a *portal.Account, proof portal.P
 func (u *unit) setStatus(ctx context.Context, a *portal.Account, status portal.Status) error {
 	if a.Status == status {
 		return nil
+	}
+	switch portal.Disabled { // whoever is disabled takes no seat
+	case status:
+		if err := u.seat(ctx, a.ID, -1); err != nil {
+			return err
+		}
+	case a.Status:
+		if err := u.seat(ctx, a.ID, 1); err != nil {
+			return err
+		}
 	}
 	if _, err := u.ExecContext(ctx, `UPDATE accounts SET status = $1 WHERE id = $2`, string(status), a.ID); err != nil {
 		return err
@@ -126,8 +139,16 @@ func (u *unit) endEverything(ctx context.Context, accountID string) (generation 
 	if err != nil {
 		return 0, err
 	}
-	if _, err = u.ExecContext(ctx, `DELETE FROM sessions WHERE account = $1`, accountID); err != nil {
-		return 0, err
+	for _, q := range []string{
+		`DELETE FROM sessions WHERE account = $1`,
+		`DELETE FROM passed WHERE account = $1`,
+		`DELETE FROM challenges WHERE account = $1`,
+		`UPDATE devices SET trusted = 0 WHERE account = $1 AND trusted > 0`,
+		`UPDATE activations SET generation = generation + 1 WHERE account = $1`,
+	} {
+		if _, err = u.ExecContext(ctx, q, accountID); err != nil {
+			return 0, err
+		}
 	}
 	_, err = u.ExecContext(ctx, `DELETE FROM attempts WHERE portal = $1 AND address IN
 		(SELECT address FROM addresses WHERE account = $2 AND confirmed > 0)`, u.portal, accountID)
@@ -136,66 +157,6 @@ func (u *unit) endEverything(ctx context.Context, accountID string) (generation 
 	}
 	_, err = u.ExecContext(ctx, `UPDATE tokens SET used = $1 WHERE account = $2 AND used = 0`, micros(u.now), accountID)
 	return generation, err
-}
-
-// Disable keeps a person out at once and for as long as wanted: sessions end
-// with their next request, links and attempts are void, the directory forgets
-// the way here. Nothing is deleted (S13).
-func (s *Store) Disable(ctx context.Context, portalID string, v portal.Visitor, address discovery.Address) (changed bool, err error) {
-	return s.setStatus(ctx, portalID, v, address, func(u *unit, a *account) (portal.Status, error) {
-		if a.Status == portal.Disabled {
-			return a.Status, nil
-		}
-		if _, err := u.endEverything(ctx, a.ID); err != nil {
-			return "", err
-		}
-		_, err := u.ExecContext(ctx, `DELETE FROM credentials WHERE account = $1 AND temporary`, a.ID)
-		return portal.Disabled, err
-	})
-}
-
-// Enable lets a disabled person in again. One who never signed in needs a new
-// invitation: the old one ended with the disabling.
-func (s *Store) Enable(ctx context.Context, portalID string, v portal.Visitor, address discovery.Address) (changed bool, err error) {
-	return s.setStatus(ctx, portalID, v, address, func(_ *unit, a *account) (portal.Status, error) {
-		switch {
-		case a.Status != portal.Disabled:
-			return a.Status, nil
-		case a.LastSignIn.IsZero():
-			return portal.Invited, nil
-		}
-		return portal.Active, nil
-	})
-}
-
-var errNoAccount = &discovery.Error{Kind: discovery.NotFound, Field: "email", Code: "account_unknown",
-	Say: "There is no account with this address in this portal."}
-
-func (s *Store) setStatus(ctx context.Context, portalID string, v portal.Visitor, address discovery.Address, next func(*unit, *account) (portal.Status, error)) (changed bool, err error) {
-	err = s.change(ctx, portalID, v, func(u *unit) error {
-		a, err := accountByAddress(ctx, u, portalID, address)
-		if err != nil {
-			return err
-		}
-		if a == nil {
-			return errNoAccount
-		}
-		status, err := next(u, a)
-		if err != nil || status == a.Status {
-			return err
-		}
-		changed = true
-		action := "account.enabled"
-		if status == portal.Disabled {
-			action = "account.disabled"
-		}
-		u.audit(portal.Event{Account: a.ID, Action: action, Method: "operator"})
-		if err := u.setStatus(ctx, &a.Account, status); err != nil {
-			return err
-		}
-		return u.publishAccount(ctx, a.ID)
-	})
-	return changed && err == nil, err
 }
 
 // publishAccount publishes every confirmed address of an account again.

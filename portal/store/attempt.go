@@ -86,6 +86,11 @@ type attempt struct {
 	browser []byte
 }
 
+// isProof reports whether the attempt ends in a proof and in no sign-in.
+func (a attempt) isProof() bool {
+	return a.Purpose == portal.ForConfirm || a.Purpose == portal.ForMerge
+}
+
 func sameBrowser(a attempt, v portal.Visitor) bool {
 	return len(a.browser) > 0 && string(a.browser) == string(v.Browser.Digest())
 }
@@ -117,6 +122,10 @@ func (s *Store) SetAddress(ctx context.Context, portalID string, v portal.Visito
 		a.Clear(), blob(portal.Secret(handle).Digest()), portalID, blob(v.Browser.Digest()), micros(s.now()))
 	if err == nil && !ok {
 		return portal.ErrAttempt
+	}
+	if err == nil {
+		// Whoever starts again with another address has passed nothing yet.
+		_, err = s.db.ExecContext(ctx, `DELETE FROM passed WHERE attempt = $1 AND portal = $2`, blob(portal.Secret(handle).Digest()), portalID)
 	}
 	return failed("update attempt", err)
 }

@@ -61,6 +61,11 @@ func (s *Store) SignInFederated(ctx context.Context, portalID string, v portal.V
 		} else if arrival.Holder != nil {
 			no.Account = arrival.Holder.ID
 		}
+		if att.isProof() {
+			if err := portal.FreshProof(id.AuthTime, f.Started); err != nil {
+				return u.refuse(no, err)
+			}
+		}
 		verdict, err := arrival.Decide()
 		if err != nil {
 			if code := portal.Alarming(err); code != "" {
@@ -70,6 +75,14 @@ func (s *Store) SignInFederated(ctx context.Context, portalID string, v portal.V
 			}
 			return u.refuseKnown(no, err)
 		}
+		if att.isProof() {
+			if verdict.Account == nil {
+				return u.refuse(no, portal.ErrProofOther) // a proof makes no account
+			}
+			if err := u.mayProve(ctx, entry{account: *verdict.Account, method: discovery.SignIn(c.Kind), purpose: att.Purpose, session: att.Session}); err != nil {
+				return err
+			}
+		}
 		a, err := u.apply(ctx, arrival, verdict)
 		if err != nil {
 			return err
@@ -77,9 +90,9 @@ func (s *Store) SignInFederated(ctx context.Context, portalID string, v portal.V
 		if len(att.browser) == 0 {
 			att.browser = v.Browser.Digest()
 		}
-		in, err = u.enter(ctx, entry{
+		in, err = u.pass(ctx, f.Handle, entry{
 			account: a, method: discovery.SignIn(c.Kind), connection: c.ID, browser: att.browser, keep: att.Keep,
-			returnTo: att.ReturnTo, end: id.SessionExpiry, idToken: portal.Secret(id.IDToken),
+			end: id.SessionExpiry, idToken: portal.Secret(id.IDToken),
 		})
 		return err
 	})
@@ -122,7 +135,7 @@ func (u *unit) spendOnce(ctx context.Context, c federation.Connection, id federa
 	return err
 }
 
-// spendLeg takes the leg and its attempt out of their tables. Where there is
+// spendLeg takes the leg out of its table, and reads the attempt. Where there is
 // none, nothing but the one-time fact keeps an assertion from being used again,
 // so one that a restore may have made us forget is refused.
 func (u *unit) spendLeg(ctx context.Context, c federation.Connection, f portal.Federated, id federation.Identity) (attempt, error) {
@@ -143,12 +156,8 @@ func (u *unit) spendLeg(ctx context.Context, c federation.Connection, f portal.F
 	if !ok {
 		return attempt{}, portal.ErrAttempt
 	}
-	digest := portal.Secret(f.Handle).Digest()
-	att, _, err := readAttempt(ctx, u, u.portal, digest, u.now)
-	if err != nil {
-		return attempt{}, err
-	}
-	return att, u.finishAttempt(ctx, digest)
+	att, _, err := readAttempt(ctx, u, u.portal, portal.Secret(f.Handle).Digest(), u.now)
+	return att, err
 }
 
 // gather collects what the rule looks at.
@@ -241,11 +250,16 @@ func (u *unit) wipe(ctx context.Context, accountID string) (generation int64, er
 		`DELETE FROM credentials WHERE account = $1`,
 		`DELETE FROM identities WHERE account = $1`,
 		`DELETE FROM devices WHERE account = $1`,
+		`DELETE FROM factors WHERE account = $1`,
+		`DELETE FROM recovery_codes WHERE account = $1`,
 		`DELETE FROM addresses WHERE account = $1 AND confirmed = 0`,
 	} {
 		if _, err = u.ExecContext(ctx, q, accountID); err != nil {
 			return 0, err
 		}
+	}
+	if err = u.removeActivations(ctx, accountID); err != nil {
+		return 0, err
 	}
 	return u.endEverything(ctx, accountID)
 }

@@ -157,10 +157,7 @@ func (s *Store) SignInPassword(ctx context.Context, portalID string, v portal.Vi
 				return err
 			}
 		}
-		if err := u.finishAttempt(ctx, portal.Secret(handle).Digest()); err != nil {
-			return err
-		}
-		in, err = u.enter(ctx, entry{account: a.Account, method: discovery.Password, browser: v.Browser.Digest(), keep: keep, returnTo: att.ReturnTo})
+		in, err = u.pass(ctx, handle, entry{account: a.Account, method: discovery.Password, browser: v.Browser.Digest(), keep: keep})
 		return err
 	})
 	return in, err
@@ -189,7 +186,7 @@ func (s *Store) ChangeTemporaryPassword(ctx context.Context, portalID string, v 
 		return portal.SignedIn{}, err
 	}
 	return s.replaceTemporary(ctx, portalID, v, replacement{
-		address: att.Address, temporary: temporary, password: password, keep: att.Keep, returnTo: att.ReturnTo,
+		address: att.Address, temporary: temporary, password: password, attempt: att,
 		claim: func(u *unit) error { return u.finishAttempt(ctx, portal.Secret(handle).Digest()) },
 	})
 }
@@ -198,8 +195,7 @@ func (s *Store) ChangeTemporaryPassword(ctx context.Context, portalID string, v 
 type replacement struct {
 	address             discovery.Address
 	temporary, password portal.Secret
-	keep                bool
-	returnTo            string
+	attempt             portal.Attempt    // what it is for
 	claim               func(*unit) error // spends what led here, once
 }
 
@@ -247,6 +243,9 @@ func (s *Store) replaceTemporary(ctx context.Context, portalID string, v portal.
 		case !u.now.Before(when(a.expires)):
 			return u.refuse(refused, portal.ErrTemporaryExpired)
 		}
+		if err := u.takeUp(ctx, a.Account); err != nil {
+			return err
+		}
 		if err := r.claim(u); err != nil {
 			return err
 		}
@@ -254,15 +253,18 @@ func (s *Store) replaceTemporary(ctx context.Context, portalID string, v portal.
 			return err
 		}
 		u.audit(portal.Event{Account: a.ID, Action: "invitation.redeemed"})
-		in, err = u.enter(ctx, entry{account: a.Account, method: discovery.Password, browser: v.Browser.Digest(), keep: r.keep, returnTo: r.returnTo})
+		// The attempt went with everything older, if it was one that led here.
+		in, err = u.pass(ctx, "", entry{account: a.Account, method: discovery.Password, browser: v.Browser.Digest(),
+			keep: r.attempt.Keep, returnTo: r.attempt.ReturnTo, purpose: r.attempt.Purpose, session: r.attempt.Session})
 		return err
 	})
 	return in, err
 }
 
 // secure gives an account a password of its own choice. Whoever holds an older
-// session, link, pending address or remembered browser loses it; and since only
-// mail leads here, the address is proven.
+// session, link, pending address, half set up factor or remembered browser loses
+// it; and since only mail leads here, the address is proven. Factors that were
+// confirmed stay: a mailbox alone must not be enough to get round them.
 func (u *unit) secure(ctx context.Context, a *account, hash portal.PasswordHash) (err error) {
 	if a.Generation, err = u.endEverything(ctx, a.ID); err != nil {
 		return err
@@ -273,6 +275,7 @@ func (u *unit) secure(ctx context.Context, a *account, hash portal.PasswordHash)
 	for _, q := range []string{
 		`DELETE FROM addresses WHERE account = $1 AND confirmed = 0`,
 		`DELETE FROM devices WHERE account = $1`,
+		`DELETE FROM factors WHERE account = $1 AND confirmed = 0`,
 	} {
 		if _, err = u.ExecContext(ctx, q, a.ID); err != nil {
 			return err
@@ -348,7 +351,7 @@ func (s *Store) ChangePassword(ctx context.Context, portalID string, v portal.Vi
 		if err := u.post(ctx, a, portal.Letter{Kind: portal.ChangedLetter}); err != nil {
 			return err
 		}
-		in, err = u.enter(ctx, entry{account: a.Account, method: discovery.Password, browser: v.Browser.Digest(), keep: ses.Kept, returnTo: "/"})
+		in, err = u.enter(ctx, entry{account: a.Account, method: discovery.Password, browser: v.Browser.Digest(), keep: ses.Kept, returnTo: "/", proved: ses.Proved})
 		return err
 	})
 	return in, err

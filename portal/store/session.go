@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -22,13 +21,25 @@ type entry struct {
 	returnTo   string
 	end        time.Time     // the IdP's own end of the session
 	idToken    portal.Secret // OIDC
+	double     bool          // the first step was two factors: a passkey that verified its user
+	proved     time.Time     // when the person proved who they are with all they have; zero: a step was skipped
+
+	purpose portal.AttemptPurpose // of the attempt; empty: a sign-in
+	session string                // what a proof is for
 }
 
 // enter starts a session: a new token, whatever the browser had before; the
 // session that browser had in this portal is over. The account's oldest ends
-// when it has too many.
+// when it has too many. Whether there may be one is for [unit.pass] to say.
 func (u *unit) enter(ctx context.Context, e entry) (portal.SignedIn, error) {
 	p, err := readPortal(ctx, u, `id = $1`, u.portal)
+	if err != nil {
+		return portal.SignedIn{}, err
+	}
+	if err := u.takeUp(ctx, e.account); err != nil {
+		return portal.SignedIn{}, err
+	}
+	set, err := readSettings(ctx, u, u.portal)
 	if err != nil {
 		return portal.SignedIn{}, err
 	}
@@ -38,7 +49,7 @@ func (u *unit) enter(ctx context.Context, e entry) (portal.SignedIn, error) {
 		}
 	}
 	token := portal.NewSecret()
-	ses := u.s.Lifetimes.NewSession(portal.Session{Kept: e.keep && p.KeepSigned}, u.now, e.end)
+	ses := set.Lifetimes.Within(u.s.Lifetimes).NewSession(portal.Session{Kept: e.keep && p.KeepSigned}, u.now, e.end)
 	sealed, err := u.s.vault.Seal(idTokenPlace(token.Digest()), []byte(e.idToken))
 	if err != nil {
 		return portal.SignedIn{}, err
@@ -46,10 +57,10 @@ func (u *unit) enter(ctx context.Context, e entry) (portal.SignedIn, error) {
 	_, err = u.ExecContext(ctx, `INSERT INTO sessions
 		(digest, portal, account, generation, method, connection, browser, kept, started, seen, idle, absolute, id_token,
 		id, proved, network, agent, country)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $9, $15, $16, $17)`,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`,
 		token.Digest(), u.portal, e.account.ID, e.account.Generation, string(e.method), e.connection, blob(e.browser), ses.Kept,
 		micros(ses.Started), micros(ses.Seen), micros(ses.Idle), micros(ses.Absolute), blob(sealed),
-		newID(), portal.Network(u.visitor.Client), u.visitor.Agent, u.visitor.Country)
+		newID(), micros(e.proved), portal.Network(u.visitor.Client), u.visitor.Agent, u.visitor.Country)
 	if err != nil {
 		return portal.SignedIn{}, err
 	}
@@ -110,16 +121,22 @@ func (s *Store) SessionByToken(ctx context.Context, portalID string, token porta
 		return portal.Session{}, failed("read session", err)
 	}
 	now := s.now()
+	set, err := readSettings(ctx, s.db, portalID)
+	if err != nil {
+		return portal.Session{}, failed("read settings", err)
+	}
+	lifetimes := set.Lifetimes.Within(s.Lifetimes)
+	ses = lifetimes.Shorten(ses)
 	if err := ses.Live(generation, now); err != nil {
 		return portal.Session{}, err
 	}
 	if ses.Portal, err = s.PortalByID(ctx, portalID); err != nil {
 		return portal.Session{}, err
 	}
-	if ses.Kept && !ses.Portal.KeepSigned && now.Sub(ses.Started) >= cmp.Or(s.Lifetimes.Absolute, portal.SessionAbsolute) {
+	if ses.Kept && !ses.Portal.KeepSigned && now.Sub(ses.Started) >= lifetimes.Absolute {
 		return portal.Session{}, portal.ErrNoSession // the portal's switch was turned off since (S15)
 	}
-	touched, note := s.Lifetimes.Touch(ses, now)
+	touched, note := lifetimes.Touch(ses, now)
 	if note {
 		_, err = s.db.ExecContext(ctx, `UPDATE sessions SET seen = $1, idle = $2 WHERE digest = $3`,
 			micros(touched.Seen), micros(touched.Idle), token.Digest())
@@ -172,7 +189,8 @@ func (s *Store) SignOut(ctx context.Context, portalID string, v portal.Visitor, 
 	return ended, err
 }
 
-// SignOutAll ends every session of an account, on all its devices.
+// SignOutAll ends every session of an account, on all its devices, none of which
+// is trusted any more.
 func (s *Store) SignOutAll(ctx context.Context, portalID string, v portal.Visitor, accountID string) error {
 	return s.change(ctx, portalID, v, func(u *unit) error {
 		ok, err := one(ctx, u, `UPDATE accounts SET generation = generation + 1 WHERE id = $1 AND portal = $2`, accountID, portalID)
@@ -183,7 +201,10 @@ func (s *Store) SignOutAll(ctx context.Context, portalID string, v portal.Visito
 			return errNoAccount
 		}
 		u.audit(portal.Event{Account: accountID, Action: "session.end_all"})
-		_, err = u.ExecContext(ctx, `DELETE FROM sessions WHERE account = $1`, accountID)
+		if _, err = u.ExecContext(ctx, `DELETE FROM sessions WHERE account = $1`, accountID); err != nil {
+			return err
+		}
+		_, err = u.ExecContext(ctx, `UPDATE devices SET trusted = 0 WHERE account = $1 AND trusted > 0`, accountID)
 		return err
 	})
 }
