@@ -197,7 +197,6 @@ type Standing struct {
 	Licence Licence
 	Used    int64 // messages this month
 	Sender  bool  // invitations come from it
-	Aliases bool  // it has more than one address
 }
 
 // Mark names what somebody has seen of a licence before changing it: with

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// The zones of zone.tab of the IANA time zone database, release 2026a, and UTC:
+// The zones of zone.tab of the IANA time zone database, release 2025b, and UTC:
 // one for every place that people name, without the names of old.
 //
 //go:embed zones.txt

@@ -77,9 +77,9 @@ CREATE TABLE plans (
 INSERT INTO plans (portal, id, name, kind, features, seats, messages, cap, months, place)
 SELECT id, 'guest', 'Guest', 'guest', '', 0, 10, 100, 0, 0 FROM portals;
 INSERT INTO plans (portal, id, name, kind, features, seats, messages, cap, months, place)
-SELECT id, 'professional', 'Professional', 'professional', '', 0, 0, 10000, 12, 1 FROM portals;
+SELECT id, 'professional', 'Professional', 'professional', 'self-release', 0, 0, 10000, 12, 1 FROM portals;
 INSERT INTO plans (portal, id, name, kind, features, seats, messages, cap, months, place)
-SELECT id, 'pro', 'Professional Pro', 'professional', 'pro', 0, 0, 20000, 12, 2 FROM portals;
+SELECT id, 'pro', 'Professional Pro', 'professional', 'pro self-release', 0, 0, 20000, 12, 2 FROM portals;
 
 CREATE TABLE licences (
     account TEXT PRIMARY KEY REFERENCES accounts (id),
@@ -93,6 +93,12 @@ CREATE TABLE licences (
 );
 CREATE INDEX licences_plan ON licences (portal, plan, account);
 CREATE INDEX licences_ends ON licences (portal, ends);
+
+-- Whoever is here already has a licence without an end.
+INSERT INTO licences (account, portal, plan, address, since, ends, renews)
+SELECT a.id, a.portal, 'professional', p.address, a.created, 0, FALSE FROM accounts a JOIN addresses p ON p.account = a.id AND p.is_primary;
+INSERT INTO tallies (portal, name, n)
+SELECT portal, 'plan:professional', COUNT(*) FROM accounts WHERE status <> 'disabled' GROUP BY portal;
 
 CREATE TABLE usages (
     account  TEXT NOT NULL REFERENCES accounts (id),
@@ -223,6 +229,18 @@ CREATE TABLE approved_domains (
     PRIMARY KEY (portal, name)
 );
 
+-- The latest invitation of an account: who sent it, whose rights count when it is
+-- taken up. withdrawn is the account's generation when it was; 0: it was not.
+CREATE TABLE invitations (
+    account   TEXT PRIMARY KEY REFERENCES accounts (id),
+    portal    TEXT NOT NULL REFERENCES portals (id),
+    inviter   TEXT NOT NULL, -- an account; empty: the operator
+    made      BIGINT NOT NULL, -- 0: the account was made, the invitation waits
+    ends      BIGINT NOT NULL, -- 0: never, as for who needs no password
+    withdrawn BIGINT NOT NULL
+);
+CREATE INDEX invitations_portal ON invitations (portal, made);
+
 -- An administrator's own words for a kind of mail in one language.
 CREATE TABLE mail_texts (
     portal   TEXT NOT NULL REFERENCES portals (id),
@@ -244,7 +262,11 @@ CREATE TABLE imports (
     lines    BIGINT NOT NULL,
     done     BIGINT NOT NULL,
     added    BIGINT NOT NULL,
+    updated  BIGINT NOT NULL,
+    skipped  BIGINT NOT NULL, -- as they are here already
     failed   BIGINT NOT NULL,
+    invite   BOOLEAN NOT NULL, -- who is added gets their invitation at once
+    code     TEXT NOT NULL, -- why it stopped
     created  BIGINT NOT NULL,
     finished BIGINT NOT NULL,
     lease    BIGINT NOT NULL
