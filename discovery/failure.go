@@ -55,7 +55,8 @@ func (k Kind) Status() int {
 type Error struct {
 	Kind  Kind
 	Field string        // the form field or JSON member at fault, if one is
-	Say   string        // shown to the person; empty means the Kind's own words
+	Say   string        // shown to the person, an English text that is translated where it is; empty means the Kind's own words
+	Args  []any         // what fills in Say
 	Code  string        // a short constant for the operator: "assertion_replayed"
 	Retry time.Duration // for TooMany and Unavailable
 	Err   error         // logged, never shown

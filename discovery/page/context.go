@@ -12,6 +12,7 @@ const (
 	referenceKey key = iota
 	clientKey
 	frameKey
+	languageKey
 	countryKey
 )
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/domicile-sso/domicile/discovery"
+	"github.com/domicile-sso/domicile/discovery/page/locale"
 )
 
 // Handle turns a handler that may fail into one that always answers. h must not
@@ -41,15 +42,14 @@ func (s *Set) Error(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	h.Set("Cache-Control", "no-store")
 	RetryAfter(w, e.Retry)
+	lang := s.language(r)
+	said := say(s.Printer(lang), e)
 	if ForPrograms(r) {
-		problem(w, r, e)
+		s.speak(h, lang)
+		problem(w, r, e, said)
 		return
 	}
-	words := wordsFor(e.Kind)
-	data := errorPage{Title: words.title, Say: e.Say, Advice: words.advice, Reference: Reference(r.Context())}
-	if data.Say == "" {
-		data.Say = words.say
-	}
+	data := errorPage{Title: said.title, Say: said.say, Advice: said.advice, Reference: Reference(r.Context())}
 	if r.Method == http.MethodGet && (e.Kind == discovery.Unavailable || e.Kind == discovery.TooMany) {
 		data.Again = r.URL.EscapedPath()
 	}
@@ -59,7 +59,7 @@ func (s *Set) Error(w http.ResponseWriter, r *http.Request, err error) {
 		data.Home = "/"
 	}
 	if err := s.Render(w, r, e.Kind.Status(), "error", data); err != nil {
-		http.Error(w, words.title+" (reference "+data.Reference+")", e.Kind.Status())
+		http.Error(w, said.title+" (reference "+data.Reference+")", e.Kind.Status())
 	}
 }
 
@@ -143,7 +143,7 @@ func ForPrograms(r *http.Request) bool {
 }
 
 // problem writes an RFC 9457 problem document.
-func problem(w http.ResponseWriter, r *http.Request, e *discovery.Error) {
+func problem(w http.ResponseWriter, r *http.Request, e *discovery.Error, said phrases) {
 	type fieldError struct {
 		Field  string `json:"field"`
 		Detail string `json:"detail"`
@@ -158,14 +158,11 @@ func problem(w http.ResponseWriter, r *http.Request, e *discovery.Error) {
 		Errors    []fieldError `json:"errors,omitempty"`
 	}{
 		Type:      "urn:domicile:problem:" + kindName(e.Kind),
-		Title:     wordsFor(e.Kind).title,
+		Title:     said.title,
 		Status:    e.Kind.Status(),
-		Detail:    e.Say,
+		Detail:    said.say,
 		Instance:  "urn:domicile:reference:" + Reference(r.Context()),
 		Reference: Reference(r.Context()),
-	}
-	if doc.Detail == "" {
-		doc.Detail = wordsFor(e.Kind).say
 	}
 	if e.Field != "" {
 		doc.Errors = []fieldError{{Field: e.Field, Detail: doc.Detail}}
@@ -184,32 +181,48 @@ func problem(w http.ResponseWriter, r *http.Request, e *discovery.Error) {
 	}
 }
 
-type words struct{ name, title, say, advice string }
+type phrases struct{ name, title, say, advice string }
 
-func kindName(k discovery.Kind) string { return wordsFor(k).name }
+func kindName(k discovery.Kind) string { return phrasesFor(k).name }
 
-func wordsFor(k discovery.Kind) words {
+// say is what a person is told of a failure, in their language. This is the one
+// place where a failure that no form shows is translated.
+func say(p *locale.Printer, e *discovery.Error) phrases {
+	said := phrasesFor(e.Kind)
+	said.title = p.T(said.title)
+	if said.advice != "" {
+		said.advice = p.T(said.advice)
+	}
+	if e.Say != "" {
+		said.say = p.T(e.Say, e.Args...)
+	} else {
+		said.say = p.T(said.say)
+	}
+	return said
+}
+
+func phrasesFor(k discovery.Kind) phrases {
 	switch k {
 	case discovery.Invalid:
-		return words{"invalid", "That does not look right", "Something in the request is not as it should be.", "Go back, check what you typed and try again."}
+		return phrases{"invalid", "That does not look right", "Something in the request is not as it should be.", "Go back, check what you typed and try again."}
 	case discovery.Forbidden:
-		return words{"forbidden", "This was not accepted", "You have not been signed in, and nothing was changed.", "Start again from the beginning. If it happens again, give your administrator the reference below."}
+		return phrases{"forbidden", "This was not accepted", "You have not been signed in, and nothing was changed.", "Start again from the beginning. If it happens again, give your administrator the reference below."}
 	case discovery.NotFound:
-		return words{"not-found", "There is no such page", "The address of this page may be mistyped or out of date.", ""}
+		return phrases{"not-found", "There is no such page", "The address of this page may be mistyped or out of date.", ""}
 	case discovery.NotAllowed:
-		return words{"not-allowed", "This page cannot be used that way", "It does not accept this kind of request.", ""}
+		return phrases{"not-allowed", "This page cannot be used that way", "It does not accept this kind of request.", ""}
 	case discovery.Conflict:
-		return words{"conflict", "Something changed in the meantime", "What you sent no longer fits what is here now.", "Open the page again and repeat what you wanted to do."}
+		return phrases{"conflict", "Something changed in the meantime", "What you sent no longer fits what is here now.", "Open the page again and repeat what you wanted to do."}
 	case discovery.TooLarge:
-		return words{"too-large", "That is too much at once", "The request is larger than anything this page needs.", ""}
+		return phrases{"too-large", "That is too much at once", "The request is larger than anything this page needs.", ""}
 	case discovery.MediaType:
-		return words{"media-type", "That form cannot be read", "The request came in a format this page does not read.", ""}
+		return phrases{"media-type", "That form cannot be read", "The request came in a format this page does not read.", ""}
 	case discovery.Misdirected:
-		return words{"misdirected", "No organisation lives here", "This address does not belong to any portal on this server.", "Check the address in your invitation or in your notification."}
+		return phrases{"misdirected", "No organisation lives here", "This address does not belong to any portal on this server.", "Check the address in your invitation or in your notification."}
 	case discovery.TooMany:
-		return words{"too-many", "Please wait a moment", "There were too many tries in a short time.", "Nothing is locked. Wait a little and try again."}
+		return phrases{"too-many", "Please wait a moment", "There were too many tries in a short time.", "Nothing is locked. Wait a little and try again."}
 	case discovery.Unavailable:
-		return words{"unavailable", "Please try again in a moment", "Something this page needs does not answer just now. It is not your fault, and nothing is lost.", ""}
+		return phrases{"unavailable", "Please try again in a moment", "Something this page needs does not answer just now. It is not your fault, and nothing is lost.", ""}
 	}
-	return words{"internal", "Something went wrong on our side", "It is not your fault. It has been noted.", "Try again. If it happens again, give your administrator the reference below."}
+	return phrases{"internal", "Something went wrong on our side", "It is not your fault. It has been noted.", "Try again. If it happens again, give your administrator the reference below."}
 }

@@ -12,10 +12,15 @@ import (
 	"path"
 	"strconv"
 	"strings"
+
+	"github.com/domicile-sso/domicile/discovery/page/locale"
 )
 
 //go:embed layout/*.html
 var layout embed.FS
+
+//go:embed locales
+var texts embed.FS
 
 // Options of a [Set]. The zero value is usable.
 type Options struct {
@@ -23,6 +28,11 @@ type Options struct {
 	Product   string       // what the whole is called; empty: Domicile
 	FrontDoor string       // public URL of the global sign-in page; empty: never mentioned
 	StandIn   StandIn      // zero: the site is served where it lives
+	Locales   []fs.FS      // translations of the site's own texts; none: all of it is English
+
+	// Reload is the local path by which a browser comes back to the page that is
+	// the answer to a request, in another language; nil: the start page.
+	Reload func(*http.Request) string
 }
 
 // A StandIn is a region whose processes serve a site in place of another one's.
@@ -41,7 +51,11 @@ type Set struct {
 	standIn   StandIn
 	style     string
 	icon      string
-	pages     map[string]*template.Template
+	reload    func(*http.Request) string
+
+	book       *locale.Book
+	translated bool
+	pages      map[string]map[string]*template.Template // by language and name
 }
 
 // New parses pages/*.html of files, each on its own copy of the base layout. A
@@ -50,7 +64,8 @@ func New(files fs.FS, o Options) (*Set, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Set{log: o.Log, frontDoor: o.FrontDoor, product: cmp.Or(o.Product, "Domicile"), standIn: o.StandIn, pages: map[string]*template.Template{}}
+	s := &Set{log: o.Log, frontDoor: o.FrontDoor, product: cmp.Or(o.Product, "Domicile"), standIn: o.StandIn,
+		reload: o.Reload, translated: len(o.Locales) > 0, pages: map[string]map[string]*template.Template{}}
 	for _, a := range loadAssets() {
 		switch a.name {
 		case "style.css":
@@ -59,8 +74,23 @@ func New(files fs.FS, o Options) (*Set, error) {
 			s.icon = a.url
 		}
 	}
+	var err error
+	if s.book, err = locale.Load(append([]fs.FS{texts}, o.Locales...)...); err != nil {
+		return nil, fmt.Errorf("translations: %w", err)
+	}
+	for _, l := range locale.Languages() {
+		if s.translated || l.Tag == locale.English {
+			if s.pages[l.Tag], err = parse(files, s.book.Printer(l.Tag)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return s, nil
+}
 
-	base, err := template.New("base.html").Option("missingkey=error").ParseFS(layout, "layout/base.html", "layout/form.html")
+// parse reads all pages in one language.
+func parse(files fs.FS, p *locale.Printer) (map[string]*template.Template, error) {
+	base, err := template.New("base.html").Option("missingkey=error").Funcs(words(p)).ParseFS(layout, "layout/base.html", "layout/form.html")
 	if err != nil {
 		return nil, fmt.Errorf("parse layout: %w", err)
 	}
@@ -68,10 +98,12 @@ func New(files fs.FS, o Options) (*Set, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list pages: %w", err)
 	}
-	shared := []string{}
+	own, shared := []string{}, []string{}
 	for _, name := range names {
 		if strings.HasPrefix(path.Base(name), "_") {
 			shared = append(shared, name)
+		} else {
+			own = append(own, name)
 		}
 	}
 	if len(shared) > 0 {
@@ -79,45 +111,41 @@ func New(files fs.FS, o Options) (*Set, error) {
 			return nil, fmt.Errorf("parse shared templates: %w", err)
 		}
 	}
-
-	if err := s.add("error", base, layout, "layout/error.html"); err != nil {
+	pages := map[string]*template.Template{}
+	if pages["error"], err = parsePage(base, layout, "layout/error.html"); err != nil {
 		return nil, err
 	}
-	for _, name := range names {
-		if strings.HasPrefix(path.Base(name), "_") {
-			continue
-		}
-		if err := s.add(strings.TrimSuffix(path.Base(name), ".html"), base, files, name); err != nil {
+	for _, name := range own {
+		if pages[strings.TrimSuffix(path.Base(name), ".html")], err = parsePage(base, files, name); err != nil {
 			return nil, err
 		}
 	}
-	return s, nil
+	return pages, nil
 }
 
-func (s *Set) add(name string, base *template.Template, files fs.FS, file string) error {
+func parsePage(base *template.Template, files fs.FS, file string) (*template.Template, error) {
 	t, err := base.Clone()
 	if err != nil {
-		return fmt.Errorf("copy layout for %s: %w", name, err)
+		return nil, fmt.Errorf("copy layout for %s: %w", file, err)
 	}
 	if t, err = t.ParseFS(files, file); err != nil {
-		return fmt.Errorf("parse %s: %w", file, err)
+		return nil, fmt.Errorf("parse %s: %w", file, err)
 	}
 	for _, must := range []string{"title", "main"} {
 		if t.Lookup(must) == nil {
-			return fmt.Errorf("parse %s: it does not define %q", file, must)
+			return nil, fmt.Errorf("parse %s: it does not define %q", file, must)
 		}
 	}
-	s.pages[name] = t
-	return nil
+	return t, nil
 }
 
 // Template returns a parsed page, for tests that check it against its struct.
-func (s *Set) Template(name string) *template.Template { return s.pages[name] }
+func (s *Set) Template(name string) *template.Template { return s.pages[locale.English][name] }
 
 // Names lists the pages of the set, without the error page.
 func (s *Set) Names() []string {
 	names := []string{}
-	for name := range s.pages {
+	for name := range s.pages[locale.English] {
 		if name != "error" {
 			names = append(names, name)
 		}
@@ -135,17 +163,25 @@ type envelope struct {
 	Icon      string
 	FrontDoor string
 	StandIn   StandIn
+
+	Lang      string
+	Languages []locale.Language // to choose from; none: there is one only
+	Here      string            // local path of this page
 }
 
 // Render writes a whole page, or nothing and an error. data is the page's struct;
 // when it says it has problems (see [Form]) the title begins with "Error:".
 func (s *Set) Render(w http.ResponseWriter, r *http.Request, status int, name string, data any) error {
-	t, ok := s.pages[name]
+	lang := s.language(r)
+	t, ok := s.pages[lang][name]
 	if !ok {
 		return fmt.Errorf("render %s: no such page", name)
 	}
-	e := envelope{Page: data, Frame: frame(r.Context()), Style: s.style, Icon: s.icon, FrontDoor: s.frontDoor, StandIn: s.standIn}
+	e := envelope{Lang: lang, Page: data, Frame: frame(r.Context()), Style: s.style, Icon: s.icon, FrontDoor: s.frontDoor, StandIn: s.standIn}
 	e.Frame.product = s.product
+	if s.translated {
+		e.Languages, e.Here = locale.Languages(), s.here(r)
+	}
 	if f, ok := data.(interface{ HasProblems() bool }); ok {
 		e.Error = f.HasProblems()
 	}
@@ -162,6 +198,7 @@ func (s *Set) Render(w http.ResponseWriter, r *http.Request, status int, name st
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Length", strconv.Itoa(b.Len()))
+	s.speak(h, lang)
 	if h.Get("Cache-Control") == "" {
 		h.Set("Cache-Control", "no-store")
 	}
@@ -170,4 +207,12 @@ func (s *Set) Render(w http.ResponseWriter, r *http.Request, status int, name st
 		w.Write(b.Bytes()) // a reader that has gone away is nobody's error
 	}
 	return nil
+}
+
+// here is the path by which a browser comes back to the page it is shown.
+func (s *Set) here(r *http.Request) string {
+	if s.reload == nil {
+		return "/"
+	}
+	return LocalPath(s.reload(r))
 }

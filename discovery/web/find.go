@@ -222,27 +222,37 @@ func (s *Site) startAgain(w http.ResponseWriter, r *http.Request, e *discovery.E
 // formValue reads the one value of a field from the body of a form. A field
 // that is missing is an empty one, for the caller to judge.
 func formValue(w http.ResponseWriter, r *http.Request, field string) (string, error) {
+	f, err := formValues(w, r, field)
+	return f[field], err
+}
+
+// formValues reads fields that a form has once each, at most.
+func formValues(w http.ResponseWriter, r *http.Request, fields ...string) (map[string]string, error) {
+	field := fields[0]
 	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "application/x-www-form-urlencoded" {
-		return "", &discovery.Error{Kind: discovery.MediaType, Field: field, Code: "form_type"}
+		return nil, &discovery.Error{Kind: discovery.MediaType, Field: field, Code: "form_type"}
 	}
 	if c := params["charset"]; c != "" && !strings.EqualFold(c, "utf-8") {
-		return "", &discovery.Error{Kind: discovery.MediaType, Field: field, Code: "form_charset"}
+		return nil, &discovery.Error{Kind: discovery.MediaType, Field: field, Code: "form_charset"}
 	}
 	body, err := readBody(w, r, field, maxForm)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
-		return "", &discovery.Error{Kind: discovery.Invalid, Field: field, Code: "form_encoding", Say: "What was sent is not a proper form. Please type it again."}
+		return nil, &discovery.Error{Kind: discovery.Invalid, Field: field, Code: "form_encoding", Say: "What was sent is not a proper form. Please type it again."}
 	}
-	values := form[field]
-	if len(values) > 1 {
-		return values[0], &discovery.Error{Kind: discovery.Invalid, Field: field, Code: "form_repeated", Say: "Please fill this in once."}
+	out := make(map[string]string, len(fields))
+	for _, field := range fields {
+		values := form[field]
+		if len(values) > 0 {
+			out[field] = values[0]
+		}
+		if len(values) > 1 {
+			return out, &discovery.Error{Kind: discovery.Invalid, Field: field, Code: "form_repeated", Say: "Please fill this in once."}
+		}
 	}
-	if len(values) == 0 {
-		return "", nil
-	}
-	return values[0], nil
+	return out, nil
 }

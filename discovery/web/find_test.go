@@ -228,7 +228,7 @@ func TestN04WithoutTheDatabase(t *testing.T) {
 		t.Errorf("the domain's portal is not offered: %s", p.Text("main"))
 	}
 	res := d.status(d.do(ask("max@consult.example")), http.StatusServiceUnavailable)
-	if res.Header.Get("Retry-After") == "" || d.page(res).Has("form") {
+	if res.Header.Get("Retry-After") == "" || d.page(res).Has("main form") {
 		t.Error("an outage reads as an answer")
 	}
 	// A program is told what is known, and that it may not be all of it.

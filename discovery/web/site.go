@@ -14,6 +14,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -33,7 +34,7 @@ import (
 	"github.com/domicile-sso/domicile/regions/ticket"
 )
 
-//go:embed pages/*.html
+//go:embed pages/*.html locales
 var files embed.FS
 
 // Options of a [Site]. Resolver, Regions, URL, Tickets and Secrets are required.
@@ -90,7 +91,7 @@ func New(o Options) (*Site, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	pages, err := page.New(files, page.Options{Log: o.Log, Product: o.Product, FrontDoor: o.URL})
+	pages, err := page.New(files, page.Options{Log: o.Log, Product: o.Product, FrontDoor: o.URL, Locales: []fs.FS{files}, Reload: reload})
 	if err != nil {
 		return nil, fmt.Errorf("front door: %w", err)
 	}
@@ -138,6 +139,7 @@ func (s *Site) routes() []route {
 		{"GET", "/remember", s.askRemember},
 		{"POST", "/remember", s.remember},
 		{"POST", "/forget", s.forget},
+		{"POST", "/language", s.chooseLanguage},
 		{"GET", "/.well-known/webfinger", s.webFinger},
 	}
 }

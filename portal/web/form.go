@@ -35,6 +35,7 @@ var (
 	fieldUsername  = field{"username", 1024}
 	fieldAttempt   = field{"attempt", 90}
 	fieldThen      = field{"then", 2048}
+	fieldLanguage  = field{"language", 35}
 	fieldToken     = field{"token", 90}
 	fieldPassword  = field{"password", 1024}
 	fieldOld       = field{"old", 1024}

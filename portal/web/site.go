@@ -6,6 +6,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -22,7 +23,7 @@ import (
 	"github.com/domicile-sso/domicile/regions/ticket"
 )
 
-//go:embed pages/*.html
+//go:embed pages/*.html locales
 var files embed.FS
 
 // Options of a [Site]. Store and Now are required.
@@ -75,12 +76,14 @@ func New(o Options) (*Site, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	s := &Site{Options: o, limiter: newLimiter(o.Limits)}
 	pages, err := page.New(files, page.Options{Log: o.Log, Product: o.Product, FrontDoor: o.FrontDoor, StandIn: page.StandIn{
-		Region: cmp.Or(o.RegionName, o.Region), For: o.StandsInFor, Jurisdiction: o.Jurisdiction}})
+		Region: cmp.Or(o.RegionName, o.Region), For: o.StandsInFor, Jurisdiction: o.Jurisdiction},
+		Locales: []fs.FS{files}, Reload: s.reload})
 	if err != nil {
 		return nil, fmt.Errorf("portal site: %w", err)
 	}
-	s := &Site{Options: o, pages: pages, limiter: newLimiter(o.Limits), assets: pages.Assets()}
+	s.pages, s.assets = pages, pages.Assets()
 	s.signins = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "domicile_portal_sign_ins_total",
 		Help: "Sign-ins that came to an end, by method and outcome.",
@@ -125,6 +128,9 @@ const (
 	// member routes are for signed-in browsers; any other browser is led to the
 	// sign-in page and back.
 	member
+	// fresh routes are member routes for what protects an account or others: the
+	// person must have proved lately who they are, or is asked to and led back.
+	fresh
 )
 
 // account is an ID in a path; one that belongs to another portal is answered
@@ -137,10 +143,14 @@ func (s *Site) routes() []route {
 	return []route{
 		{"GET", "/", member, s.home, ""},
 		{"GET", "/account", member, s.account, ""},
-		{"GET", "/account/password", member, s.passwordForm, ""},
-		{"POST", "/account/password", member, s.changePassword, ""},
+		{"GET", "/account/confirm", member, s.confirmForm, ""},
+		{"POST", "/account/confirm", member, s.confirm, ""},
+		{"GET", "/account/password", fresh, s.passwordForm, ""},
+		{"POST", "/account/password", fresh, s.changePassword, ""},
 		{"POST", "/account/sessions/end", member, s.endSessions, ""},
 		{"GET", "/remember", member, s.remember, ""},
+
+		{"POST", "/language", anyone, s.chooseLanguage, ""},
 
 		{"GET", "/login", anyone, s.login, ""},
 		{"POST", "/login", counted, s.takeAddress, ""},
@@ -224,7 +234,7 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.Error(w, r, edge(err))
 		return
 	}
-	ctx := page.WithFrame(r.Context(), page.Frame{Site: p.Name, Jurisdiction: s.Jurisdiction})
+	ctx := page.WithFrame(s.speak(r.Context(), r, p.ID), page.Frame{Site: p.Name, Jurisdiction: s.Jurisdiction})
 	s.router.ServeHTTP(w, r.WithContext(withPortal(ctx, p)))
 }
 
@@ -233,18 +243,24 @@ func (s *Site) Error(w http.ResponseWriter, r *http.Request, err error) { s.page
 
 // handler runs a route for the portal of the request.
 func (s *Site) handler(rt route) http.Handler {
-	return s.pages.Handle(func(w http.ResponseWriter, r *http.Request) error {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := &visit{site: s, w: w, r: r, portal: portalOf(r.Context()), connection: mux.Vars(r)["connection"], account: mux.Vars(r)["account"]}
-		switch rt.access {
-		case member:
-			return edge(s.asMember(v, rt))
-		case counted:
-			if err := v.admit(); err != nil {
-				return err
-			}
+		if err := s.run(v, rt); err != nil {
+			s.pages.Error(w, v.r, err) // v.r: the language may be the account's by now
 		}
-		return edge(rt.handle(v))
 	})
+}
+
+func (s *Site) run(v *visit, rt route) error {
+	switch rt.access {
+	case member, fresh:
+		return edge(s.asMember(v, rt))
+	case counted:
+		if err := v.admit(); err != nil {
+			return err
+		}
+	}
+	return edge(rt.handle(v))
 }
 
 // asMember runs a route that needs a session, or leads to the sign-in page and
@@ -253,8 +269,12 @@ func (s *Site) asMember(v *visit, rt route) error {
 	sess, err := v.session()
 	if err == nil {
 		v.member = &sess
+		v.greet(sess.Account)
 		if !sess.Account.Role.May(rt.may) {
 			return s.refuseMember(v, rt)
+		}
+		if rt.access == fresh && !v.isFresh() {
+			return s.askConfirm(v)
 		}
 		return rt.handle(v)
 	}
@@ -293,8 +313,16 @@ func (s *Site) returnPath(path string) string {
 	if err != nil {
 		return "/"
 	}
+	var match mux.RouteMatch
+	if !s.router.Match(r, &match) || match.MatchErr != nil {
+		return "/"
+	}
+	at, err := match.Route.GetPathTemplate()
+	if err != nil {
+		return "/"
+	}
 	for _, rt := range s.routes() {
-		if rt.access == member && rt.method == http.MethodGet && rt.path == r.URL.EscapedPath() {
+		if rt.access >= member && rt.method == http.MethodGet && rt.path == at {
 			return path
 		}
 	}

@@ -128,6 +128,9 @@ type accountPasswordPage struct {
 // cannot know where the person is.
 type moment struct{ Human, Machine string }
 
+// String is the moment for texts that have one in them.
+func (m moment) String() string { return m.Human }
+
 func momentOf(t time.Time) moment {
 	t = t.UTC()
 	return moment{Human: t.Format("2 January 2006, 15:04 UTC"), Machine: t.Format(time.RFC3339)}

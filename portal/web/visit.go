@@ -52,6 +52,7 @@ type visit struct {
 	account    string          // of the path, if it names one
 	member     *portal.Session // set on member routes
 	browser    portal.Secret   // the value of browserCookie that this answer sets
+	chosen     *portal.Settings
 }
 
 // passive reports whether nobody is there to read the answer: a HEAD request, or
@@ -161,18 +162,32 @@ func (v *visit) attempt(handle string) (portal.Attempt, error) {
 }
 
 // enter gives the browser its new session and sends it to the page first asked
-// for. A session it had before ends: one browser, one session.
+// for, or to what is missing for that. A session it had before ends: one browser,
+// one session.
 func (v *visit) enter(in portal.SignedIn) error {
+	switch in.Next {
+	case portal.NeedsSecond, portal.NeedsEnrol:
+		return v.redirect("/login/" + string(in.Next) + "?attempt=" + in.Attempt)
+	case portal.IsProved:
+		if in.Token != "" {
+			v.setSession(in)
+		}
+		return v.redirect(v.site.returnPath(in.ReturnTo))
+	}
 	if old := v.token(SessionCookie); old != "" && old != in.Token {
 		// The new session stands whether or not this works; the old one runs out.
 		_, _ = v.site.Store.SignOut(v.r.Context(), v.portal.ID, v.visitor(), old)
 	}
+	v.setSession(in)
+	return v.redirect(v.site.returnPath(in.ReturnTo))
+}
+
+func (v *visit) setSession(in portal.SignedIn) {
 	var life time.Duration
 	if in.Kept {
 		life = in.Absolute.Sub(v.site.Now())
 	}
 	v.setCookie(SessionCookie, in.Token, life, http.SameSiteLaxMode)
-	return v.redirect(v.site.returnPath(in.ReturnTo))
 }
 
 // redirect leads to a path of this site, or to an address that a connection's
@@ -210,6 +225,7 @@ func (v *visit) shown(err error) (*discovery.Error, error) {
 	if c.Say == "" {
 		c.Say = "That did not work. Please try again."
 	}
+	c.Say, c.Args = v.say(&c), nil
 	page.RetryAfter(v.w, c.Retry)
 	return &c, nil
 }
