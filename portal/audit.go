@@ -44,12 +44,22 @@ func NextLink(prevSeq int64, prevHash string, e Event) Link {
 
 // EventFilter narrows a reading of the audit log; zero members do not.
 type EventFilter struct {
+	Person    string // account ID: of whom it happened to, or of who did it
 	Account   string
 	Actor     string
 	Action    string
+	Actions   []string // any of them
+	Code      string
 	Reference string
-	Since     time.Time
-	After     int64 // sequence
-	Limit     int   // at most 1000, which is also what 0 means
-	Newest    bool  // newest first
+	Since     time.Time // from then on
+	Until     time.Time // before then
+	After     int64     // sequence
+	Before    int64     // sequence; 0: no end
+	Limit     int       // at most 1000, which is also what 0 means
+	Newest    bool      // newest first
 }
+
+// Slack is how far the clocks of processes that write to one audit log may be
+// apart, or be set back: rows are found by their order, which is nearly that of
+// their times.
+const Slack = time.Hour

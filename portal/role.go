@@ -115,3 +115,16 @@ func MayGrant(actor, target Account, to Role) error {
 // ErrLastOwner: a portal that has an owner keeps one.
 var ErrLastOwner = &discovery.Error{Kind: discovery.Conflict, Code: "last_owner",
 	Say: "This is the last owner of the portal. Make somebody else an owner first."}
+
+// MaySwitch reports why actor may not disable or enable target, or nil. An
+// account that has become part of another one stays disabled (S21).
+func MaySwitch(actor, target Account) error {
+	if err := MayManage(actor, target); err != nil {
+		return err
+	}
+	return MayEnable(target)
+}
+
+// Owns reports whether the account is one of the owners that a portal must not
+// lose the last of.
+func (a Account) Owns() bool { return a.Role == Owner && a.Status == Active }

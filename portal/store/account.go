@@ -82,6 +82,11 @@ func (s *Store) AccountByAddress(ctx context.Context, portalID string, address d
 
 // newAccount inserts an account that holds one address.
 func (u *unit) newAccount(ctx context.Context, a *portal.Account, proof portal.Proof) error {
+	return u.newAccountWith(ctx, a, proof, "")
+}
+
+// newAccountWith is newAccount for somebody who was given a plan.
+func (u *unit) newAccountWith(ctx context.Context, a *portal.Account, proof portal.Proof, plan string) error {
 	a.ID, a.Portal, a.Created, a.Generation, a.Version = newID(), u.portal, u.now, 1, 1
 	a.GivenName, a.FamilyName = portal.PersonName(a.GivenName), portal.PersonName(a.FamilyName)
 	a.Role = cmp.Or(a.Role, portal.Member)
@@ -101,7 +106,7 @@ func (u *unit) newAccount(ctx context.Context, a *portal.Account, proof portal.P
 		return err
 	}
 	u.publish(portal.AddressChanged, a.Primary.Clear())
-	if err := u.startLicence(ctx, *a); err != nil {
+	if err := u.startLicence(ctx, *a, plan); err != nil {
 		return err
 	}
 	return u.index(ctx, a.ID)
@@ -111,6 +116,9 @@ func (u *unit) newAccount(ctx context.Context, a *portal.Account, proof portal.P
 func (u *unit) setStatus(ctx context.Context, a *portal.Account, status portal.Status) error {
 	if a.Status == status {
 		return nil
+	}
+	if err := portal.MayEnable(*a); err != nil {
+		return err
 	}
 	switch portal.Disabled { // whoever is disabled takes no seat
 	case status:

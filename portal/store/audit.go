@@ -5,6 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/domicile-sso/domicile/portal"
 )
@@ -19,20 +22,19 @@ func (s *Store) Audit(ctx context.Context, e portal.Event) error {
 	})
 }
 
-// Events reads the audit log of a portal ("" for the region).
+// Events reads the audit log of a portal ("" for the region). Whatever the filter,
+// it reads rows by an index that has them in their order, and no more of them than
+// it returns, but for what other conditions leave out.
 func (s *Store) Events(ctx context.Context, portalID string, f portal.EventFilter) ([]portal.Link, error) {
 	if f.Limit <= 0 || f.Limit > 1000 {
 		f.Limit = 1000
 	}
-	order := "ASC"
-	if f.Newest {
-		order = "DESC"
+	some, err := s.bound(ctx, portalID, &f)
+	if err != nil || !some {
+		return nil, failed("read audit", err)
 	}
-	rows, err := s.db.QueryContext(ctx, `SELECT seq, hash, at, portal, account, action, code, method, target, reference, client, via, actor
-		FROM audit WHERE portal = $1 AND seq > $2
-		AND ($3 = '' OR account = $3) AND ($8 = '' OR actor = $8) AND ($4 = '' OR action = $4) AND ($5 = '' OR reference = $5)
-		AND at >= $6
-		ORDER BY seq `+order+` LIMIT $7`, portalID, f.After, f.Account, f.Action, f.Reference, micros(f.Since), f.Limit, f.Actor)
+	query, args := eventQuery(portalID, f)
+	rows, err := s.db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, failed("read audit", err)
 	}
@@ -48,6 +50,119 @@ func (s *Store) Events(ctx context.Context, portalID string, f portal.EventFilte
 		links = append(links, l)
 	}
 	return links, failed("read audit", rows.Err())
+}
+
+// bound turns a period into numbers of rows, which every index has; some is false
+// when there are none. The rows' own times have the last word: see portal.Slack.
+func (s *Store) bound(ctx context.Context, portalID string, f *portal.EventFilter) (some bool, err error) {
+	if !f.Since.IsZero() {
+		first, ok, err := s.edgeOf(ctx, firstSince, portalID, f.Since.Add(-portal.Slack))
+		if err != nil || !ok {
+			return false, err
+		}
+		f.After = max(f.After, first-1)
+	}
+	if !f.Until.IsZero() {
+		last, ok, err := s.edgeOf(ctx, lastUntil, portalID, f.Until.Add(portal.Slack))
+		if err != nil || !ok {
+			return false, err
+		}
+		if f.Before == 0 || f.Before > last+1 {
+			f.Before = last + 1
+		}
+	}
+	return true, nil
+}
+
+const (
+	firstSince = `SELECT seq FROM audit WHERE portal = $1 AND at >= $2 ORDER BY at, seq LIMIT 1`
+	lastUntil  = `SELECT seq FROM audit WHERE portal = $1 AND at < $2 ORDER BY at DESC, seq DESC LIMIT 1`
+)
+
+func (s *Store) edgeOf(ctx context.Context, query, portalID string, t time.Time) (seq int64, ok bool, err error) {
+	err = s.db.QueryRowContext(ctx, query, portalID, micros(t)).Scan(&seq)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, false, nil
+	}
+	return seq, err == nil, err
+}
+
+// eventQuery has an arm for every range of an index that rows may lie in, each
+// with its own limit: with OR, a database reads the whole log.
+func eventQuery(portalID string, f portal.EventFilter) (string, []any) {
+	q := &eventArms{args: []any{portalID, f.After, f.Limit}, order: "ASC"}
+	if f.Newest {
+		q.order = "DESC"
+	}
+	rest := ""
+	narrow := func(condition string, value any) { rest += " AND " + condition + " " + q.arg(value) }
+	if f.Before > 0 {
+		narrow("seq <", f.Before)
+	}
+	if !f.Since.IsZero() {
+		narrow("at >=", micros(f.Since))
+	}
+	if !f.Until.IsZero() {
+		narrow("at <", micros(f.Until))
+	}
+	if f.Code != "" {
+		narrow("code <> '' AND code =", f.Code)
+	}
+	if f.Account != "" {
+		narrow("account =", f.Account)
+	}
+	if f.Actor != "" {
+		narrow("actor <> '' AND actor =", f.Actor)
+	}
+	if f.Reference != "" {
+		narrow("reference <> '' AND reference =", f.Reference)
+	}
+	if f.Action != "" {
+		narrow("action =", f.Action)
+	}
+	switch {
+	case len(f.Actions) > 0 && f.Person == "" && f.Account == "" && f.Actor == "" && f.Reference == "":
+		for _, a := range f.Actions {
+			q.arm(rest + " AND action = " + q.arg(a))
+		}
+		return q.text(), q.args
+	case len(f.Actions) > 0:
+		among := make([]string, len(f.Actions))
+		for i, a := range f.Actions {
+			among[i] = q.arg(a)
+		}
+		rest += " AND action IN (" + strings.Join(among, ", ") + ")"
+	}
+	if f.Person == "" {
+		q.arm(rest)
+		return q.text(), q.args
+	}
+	who := q.arg(f.Person)
+	q.arm(rest + " AND account = " + who)
+	q.arm(rest + " AND actor <> '' AND actor = " + who + " AND account <> " + who)
+	return q.text(), q.args
+}
+
+type eventArms struct {
+	args  []any
+	arms  []string
+	order string
+}
+
+const eventColumns = `seq, hash, at, portal, account, action, code, method, target, reference, client, via, actor`
+
+func (q *eventArms) arg(value any) string {
+	q.args = append(q.args, value)
+	return "$" + strconv.Itoa(len(q.args))
+}
+
+func (q *eventArms) arm(conditions string) {
+	q.arms = append(q.arms, `SELECT * FROM (SELECT `+eventColumns+` FROM audit WHERE portal = $1 AND seq > $2`+conditions+
+		` ORDER BY seq `+q.order+` LIMIT $3) AS arm`+strconv.Itoa(len(q.arms)))
+}
+
+func (q *eventArms) text() string {
+	return strings.Join(q.arms, " UNION ALL ") + ` ORDER BY seq ` + q.order + ` LIMIT $3`
 }
 
 // CheckAudit recomputes the chain of a portal and returns its last row, to be

@@ -60,6 +60,7 @@ SELECT portal, 'status:' || status, COUNT(*) FROM accounts GROUP BY portal, stat
 ALTER TABLE addresses ADD COLUMN added BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE addresses ADD COLUMN added_by TEXT NOT NULL DEFAULT '';
 ALTER TABLE addresses ADD COLUMN expires BIGINT NOT NULL DEFAULT 0;
+CREATE INDEX addresses_pending ON addresses (expires) WHERE confirmed = 0;
 
 CREATE TABLE plans (
     portal   TEXT NOT NULL REFERENCES portals (id),
@@ -304,6 +305,10 @@ CREATE INDEX moves_portal ON moves (portal, moved);
 -- Who did it, where that is somebody other than the account it was done to.
 ALTER TABLE audit ADD COLUMN actor TEXT NOT NULL DEFAULT '';
 CREATE INDEX audit_account ON audit (portal, account, seq);
-CREATE INDEX audit_actor ON audit (portal, actor, seq);
+CREATE INDEX audit_actor ON audit (portal, actor, seq) WHERE actor <> '';
 CREATE INDEX audit_action ON audit (portal, action, seq);
-CREATE INDEX audit_at ON audit (portal, at);
+CREATE INDEX audit_code ON audit (portal, code, seq) WHERE code <> '';
+CREATE INDEX audit_action_code ON audit (portal, action, code, seq) WHERE code <> '';
+CREATE INDEX audit_at ON audit (portal, at, seq);
+DROP INDEX audit_reference;
+CREATE INDEX audit_reference ON audit (portal, reference, seq) WHERE reference <> '';
