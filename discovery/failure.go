@@ -1,7 +1,9 @@
 package discovery
 
 import (
+	"fmt"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -49,6 +51,30 @@ func (k Kind) Status() int {
 	return http.StatusInternalServerError
 }
 
+// Phrases are English texts that are part of another one: as one of its Args they
+// are translated with it, and follow each other with a blank between.
+type Phrases []Phrase
+
+// A Phrase is a text and what fills it in.
+type Phrase struct {
+	Say  string
+	Args []any
+}
+
+// In says the phrases in a language.
+func (ps Phrases) In(t func(key string, args ...any) string) string {
+	said := make([]string, len(ps))
+	for i, p := range ps {
+		said[i] = t(p.Say, p.Args...)
+	}
+	return strings.Join(said, " ")
+}
+
+// String is the phrases in English.
+func (ps Phrases) String() string {
+	return ps.In(func(key string, args ...any) string { return (&Error{Say: key, Args: args}).English() })
+}
+
 // Error is a failure the person at the browser may hear about. It is the whole
 // product's vocabulary of failure: rules and stores return it, and
 // discovery/page alone turns it into a page, a problem document and a log line.
@@ -74,6 +100,14 @@ func (e *Error) Error() string {
 		s += ": " + e.Err.Error()
 	}
 	return s
+}
+
+// English is what Say and Args say, for terminals and tests; pages translate.
+func (e *Error) English() string {
+	if len(e.Args) == 0 {
+		return e.Say
+	}
+	return fmt.Sprintf(e.Say, e.Args...)
 }
 
 func (e *Error) Unwrap() error { return e.Err }

@@ -106,7 +106,8 @@ func OpenBatch(jws string, known []regions.Record, now time.Time) (Batch, region
 		return Batch{}, regions.Record{}, forbidden("claims_stale", fmt.Errorf("region %q issued this batch %v ago", b.Region, age))
 	}
 	if err := b.check(); err != nil {
-		return Batch{}, regions.Record{}, &Error{Kind: Invalid, Field: "claims", Code: "claims_invalid", Say: err.Error()}
+		return Batch{}, regions.Record{}, &Error{Kind: Invalid, Field: "claims", Code: "claims_invalid",
+			Say: "The batch breaks a rule: %s.", Args: []any{err.Error()}}
 	}
 	return b, record, nil
 }

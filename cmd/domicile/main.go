@@ -48,7 +48,7 @@ func run(args []string) int {
 func explain(err error) string {
 	var said *discovery.Error
 	if errors.As(err, &said) && said.Say != "" {
-		text := said.Say
+		text := said.English()
 		if said.Code != "" {
 			text += " (" + said.Code + ")"
 		}

@@ -13,8 +13,11 @@ import (
 	"github.com/domicile-sso/domicile/discovery"
 )
 
-//go:embed assets/style.css assets/icon.svg
+//go:embed assets/style.css assets/icon.svg assets/passkey.js
 var assetFiles embed.FS
+
+// PasskeyScript is the one script there is: see [AllowScript].
+const PasskeyScript = "passkey.js"
 
 type asset struct {
 	name string // "style.css"
@@ -26,7 +29,9 @@ type asset struct {
 // loadAssets names every file by its content, so that it may be kept for ever.
 func loadAssets() []asset {
 	var all []asset
-	for name, mime := range map[string]string{"style.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"} {
+	for name, mime := range map[string]string{
+		"style.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml", PasskeyScript: "text/javascript; charset=utf-8",
+	} {
 		body, err := assetFiles.ReadFile("assets/" + name)
 		if err != nil {
 			panic(err) // embedded: cannot happen in a binary that was built
@@ -39,8 +44,18 @@ func loadAssets() []asset {
 	return all
 }
 
-// Assets serves GET /assets/…: the style sheet and the icon, immutable under
-// names that change with their content. Any other path is the set's own 404.
+// Asset is the address of a file of ours.
+func Asset(name string) string {
+	for _, a := range loadAssets() {
+		if a.name == name {
+			return a.url
+		}
+	}
+	return ""
+}
+
+// Assets serves GET /assets/…: the style sheet, the icon and the script,
+// immutable under names that change with their content. Any other path is the set's own 404.
 func (s *Set) Assets() http.Handler {
 	byURL := map[string]asset{}
 	for _, a := range loadAssets() {

@@ -84,6 +84,10 @@ func (s *Set) T(ctx context.Context, key string, args ...any) string {
 	return s.Printer(Language(ctx)).T(key, args...)
 }
 
+// For says the texts of the set in the language of a request, whoever decided on
+// it.
+func (s *Set) For(r *http.Request) *locale.Printer { return s.Printer(s.language(r)) }
+
 // Printer says the texts of the set, and of the layout, in a language.
 func (s *Set) Printer(lang string) *locale.Printer {
 	if !s.translated {

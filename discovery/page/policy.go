@@ -29,6 +29,16 @@ func FormAction(w http.ResponseWriter, sources ...string) {
 	w.Header().Set("Content-Security-Policy", strings.Join(kept, "; "))
 }
 
+// AllowScript lets a page run the site's own script, and that one alone: no page
+// has any but those where a browser is asked for a passkey.
+func AllowScript(w http.ResponseWriter) {
+	policy := w.Header().Get("Content-Security-Policy")
+	if policy == "" {
+		policy = Policy
+	}
+	w.Header().Set("Content-Security-Policy", policy+"; script-src 'self'")
+}
+
 // AddressFormAction widens form-action for a page with an address form on the
 // given host: to any https identity provider, and for a site that is itself on
 // localhost to its neighbours there.

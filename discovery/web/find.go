@@ -49,12 +49,12 @@ type neutralPage struct {
 	Email page.Field
 }
 
-func emailField(value string) page.Field {
-	return page.Field{Name: "email", Label: "Your e-mail address", Type: "email", Value: value, Autocomplete: "username", Focus: true}
+func (s *Site) emailField(r *http.Request, value string) page.Field {
+	return page.Field{Name: "email", Label: s.pages.For(r).T("Your e-mail address"), Type: "email", Value: value, Autocomplete: "username", Focus: true}
 }
 
 func (s *Site) front(w http.ResponseWriter, r *http.Request) error {
-	return s.showFront(w, r, http.StatusOK, emailField(""))
+	return s.showFront(w, r, http.StatusOK, s.emailField(r, ""))
 }
 
 func (s *Site) showFront(w http.ResponseWriter, r *http.Request, status int, email page.Field) error {
@@ -80,7 +80,7 @@ func (s *Site) find(w http.ResponseWriter, r *http.Request) error {
 	case err != nil && len(found) == 0:
 		return err
 	case err == nil && len(found) == 0:
-		email := emailField(a.Clear())
+		email := s.emailField(r, a.Clear())
 		email.Focus = false // what the page says comes first, read aloud too
 		page.AddressFormAction(w, s.host)
 		return s.pages.Render(w, r, http.StatusOK, "neutral", neutralPage{Email: email})
@@ -96,7 +96,12 @@ func (s *Site) askAgain(w http.ResponseWriter, r *http.Request, typed string, er
 	if !errors.As(err, &e) || e.Kind != discovery.Invalid || e.Say == "" || page.ForPrograms(r) {
 		return err
 	}
-	return s.showFront(w, r, e.Kind.Status(), emailField(presentable(typed)).With(e.Say))
+	return s.showFront(w, r, e.Kind.Status(), s.emailField(r, presentable(typed)).With(s.say(r, e)))
+}
+
+// say is what a failure tells the person.
+func (s *Site) say(r *http.Request, e *discovery.Error) string {
+	return s.pages.For(r).T(e.Say, e.Args...)
 }
 
 // presentable is typed text as it may be shown again.
@@ -216,7 +221,7 @@ func (s *Site) startAgain(w http.ResponseWriter, r *http.Request, e *discovery.E
 	if page.ForPrograms(r) {
 		return e
 	}
-	return s.showFront(w, r, e.Kind.Status(), emailField("").With(e.Say))
+	return s.showFront(w, r, e.Kind.Status(), s.emailField(r, "").With(s.say(r, e)))
 }
 
 // formValue reads the one value of a field from the body of a form. A field

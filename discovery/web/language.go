@@ -23,10 +23,7 @@ func (s *Site) chooseLanguage(w http.ResponseWriter, r *http.Request) error {
 	if path, _, _ := strings.Cut(to, "?"); !hasPage(path) {
 		to = "/"
 	}
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Location", to)
-	w.WriteHeader(http.StatusSeeOther)
-	return nil
+	return seeOther(w, to)
 }
 
 // reload is the path of a page, or of the page behind the answer to a form. What

@@ -74,8 +74,8 @@ func Load(folders ...fs.FS) (*Book, error) {
 
 func (p *Printer) add(texts *catalog.Builder, tag language.Tag, e Entry) error {
 	if e.Plural == nil {
-		p.plain[e.Key] = e.Text
-		return texts.SetString(tag, e.Key, e.Text)
+		p.plain[e.Key] = typeset(p.tag, e.Text)
+		return texts.SetString(tag, e.Key, typeset(p.tag, e.Text))
 	}
 	arg := CountedArg(e.Key)
 	if arg == 0 {
@@ -84,13 +84,24 @@ func (p *Printer) add(texts *catalog.Builder, tag language.Tag, e Entry) error {
 	var cases []any
 	for _, form := range []string{"=0", "=1", "one", "many", "other"} {
 		if text, ok := e.Plural[form]; ok {
-			cases = append(cases, form, text)
+			cases = append(cases, form, typeset(p.tag, text))
 		}
 	}
 	if len(cases) != 2*len(e.Plural) || e.Plural["other"] == "" {
 		return errors.New(`plural forms are =0, =1, one, many and other; "other" is required`)
 	}
 	return texts.Set(tag, e.Key, plural.Selectf(arg, "%d", cases...))
+}
+
+// French sets a blank before some signs, at which no line may break. Nobody can
+// see which blank a catalogue has, so that catalogues need not care.
+var french = strings.NewReplacer(" ?", "\u00a0?", " !", "\u00a0!", " :", "\u00a0:", " ;", "\u00a0;", "« ", "«\u00a0", " »", "\u00a0»")
+
+func typeset(tag, text string) string {
+	if tag == "fr" {
+		return french.Replace(text)
+	}
+	return text
 }
 
 // Printer is the one of a language; English for a language nobody speaks here.
@@ -114,7 +125,18 @@ func (p *Printer) T(key string, args ...any) string {
 		}
 		return key
 	}
+	for i, a := range args {
+		if part, ok := a.(phrase); ok {
+			args = slices.Clone(args)
+			args[i] = part.In(p.T)
+		}
+	}
 	return p.message.Sprintf(message.Key(key, key), args...)
+}
+
+// A phrase is part of a text and translated with it: [discovery.Phrases].
+type phrase interface {
+	In(t func(key string, args ...any) string) string
 }
 
 // An Entry is one text of a catalogue file.

@@ -2,6 +2,7 @@ package pagetest
 
 import (
 	"io"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -127,9 +128,16 @@ func matchesPiece(n *html.Node, piece string) bool {
 	return n.Data == piece
 }
 
+var passkeyScript = regexp.MustCompile(`^/assets/passkey\.[0-9a-f]{16}\.js$`)
+
+func isPasskeyScript(n *html.Node) bool {
+	return passkeyScript.MatchString(Attr(n, "src")) && n.FirstChild == nil
+}
+
 // Accessible fails the test for what every page owes people who do not see it:
 // a language, a title, one main heading, unique ids, a label for every input, and
-// descriptions that exist; and for scripts and inline styles, which no page has.
+// descriptions that exist; for inline styles, which no page has; and for scripts,
+// of which a page that asks for a passkey has exactly one, in a file.
 func Accessible(t testing.TB, p Page) {
 	t.Helper()
 	if p.Attr("html", "lang") == "" {
@@ -175,9 +183,13 @@ func Accessible(t testing.TB, p Page) {
 	if len(p.All("[autofocus]")) > 1 {
 		t.Error("more than one element wants the focus")
 	}
-	for _, bad := range []string{"script", "style", "[style]", "iframe", "[onclick]", "[onload]"} {
+	for _, bad := range []string{"style", "[style]", "iframe", "[onclick]", "[onload]"} {
 		if p.Has(bad) {
 			t.Errorf("page has %s", bad)
 		}
+	}
+	scripts := p.All("script")
+	if asks := p.Has("form#passkey[data-options]"); len(scripts) > 0 && !(asks && len(scripts) == 1 && isPasskeyScript(scripts[0])) {
+		t.Errorf("page has %d scripts; it asks for a passkey: %t", len(scripts), asks)
 	}
 }
