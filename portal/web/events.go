@@ -1,0 +1,142 @@
+package web
+
+import (
+	"slices"
+	"strings"
+)
+
+// events says what happened, in the order in which the audit log offers it. The
+// text is a locale key. A test holds the list against the sources: every action
+// that is ever written is in it.
+var events = []struct{ action, text string }{
+	{"session.start", "Signed in"},
+	{"session.proved", "Confirmed who they are"},
+	{"session.end", "Signed out"},
+	{"session.ended", "Ended a session"},
+	{"session.end_all", "Signed out everywhere"},
+	{"session.refused", "Sign-in refused"},
+	{"proof.refused", "Confirmation of identity refused"},
+	{"ticket.refused", "Link from the global sign-in page refused"},
+	{"browser.trusted", "Browser trusted"},
+	{"access.refused", "Access refused"},
+
+	{"account.created", "Account created"},
+	{"account.invited", "Invitation sent"},
+	{"account.proved", "Address proven for the first time"},
+	{"account.secrets_wiped", "Older passwords and links made void"},
+	{"account.disabled", "Account disabled"},
+	{"account.enabled", "Account enabled"},
+	{"account.merged", "Accounts joined"},
+	{"invitation.redeemed", "Invitation taken up"},
+	{"invitation.withdrawn", "Invitation withdrawn"},
+	{"invitation.refused", "Invitation refused"},
+	{"identity.linked", "Linked with the organisation’s own sign-in"},
+	{"profile.changed", "Profile changed"},
+	{"role.changed", "Role changed"},
+
+	{"alias.added", "Address added, not confirmed yet"},
+	{"alias.sent", "Confirmation of an address sent again"},
+	{"alias.adopted", "Address taken over from the organisation’s sign-in"},
+	{"alias.confirmed", "Address confirmed"},
+	{"alias.removed", "Address removed"},
+	{"alias.promoted", "Primary address changed"},
+	{"alias.refused", "Change of addresses refused"},
+
+	{"password.changed", "Password changed"},
+	{"password.reset", "Password reset by a mailed link"},
+	{"password.reset_requested", "Link for a new password asked for"},
+	{"password.reset_refused", "Link for a new password refused"},
+	{"password.temporary_accepted", "Temporary password entered"},
+	{"password.refused", "Password refused"},
+	{"factor.added", "Second factor added"},
+	{"factor.removed", "Second factor removed"},
+	{"factor.used", "Second factor used"},
+	{"factor.refused", "Second factor refused"},
+	{"factor.asked", "Second factor asked for"},
+	{"factor.code_sent", "Code sent by text message"},
+	{"factor.codes_drawn", "Recovery codes made"},
+	{"factor.cloned", "Passkey looks like a copy of another one"},
+	{"recovery.asked", "Help with a lost second factor asked for"},
+	{"recovery.allowed", "Way back after a lost second factor allowed"},
+	{"recovery.refused", "Way back after a lost second factor refused"},
+	{"recovery.finished", "Way back after a lost second factor finished"},
+
+	{"activation.created", "App or add-in activated"},
+	{"activation.removed", "Activation of an app or add-in removed"},
+	{"activation.restored", "App or add-in activated again"},
+	{"activation.refused", "App or add-in refused"},
+	{"app.put", "App or add-in registered"},
+
+	{"licence.assigned", "Licence assigned"},
+	{"licence.changed", "Licence changed"},
+	{"licence.released", "Licence released"},
+	{"licence.refused", "Change of a licence refused"},
+	{"plan.changed", "Plan changed by the operator"},
+	{"usage.refused", "Message refused: the limit of the month is reached"},
+
+	{"domain.approved", "Domain approved"},
+	{"domain.removed", "Domain no longer approved"},
+	{"domain.put", "Sign-in of a domain set by the operator"},
+	{"settings.changed", "Settings changed"},
+	{"mail_text.changed", "Text of a mail changed"},
+	{"connection.put", "Sign-in connection set by the operator"},
+	{"connection.moved", "Domain moved to another way of signing in"},
+	{"connection.undone", "Move of a domain undone"},
+	{"portal.created", "Portal created"},
+	{"portal.changed", "Portal changed by the operator"},
+
+	{"import.started", "Import started"},
+	{"import.finished", "Import finished"},
+	{"import.stopped", "Import stopped"},
+	{"users.exported", "List of users exported"},
+	{"audit.exported", "Audit log exported"},
+
+	{"database.restored", "Database restored from a backup by the operator"},
+	{"directory.republished", "Everything told to the directory again"},
+}
+
+// An eventGroup is what one looks for together; kinds are what its actions begin
+// with.
+type eventGroup struct {
+	name, text string
+	kinds      []string
+}
+
+var eventGroups = []eventGroup{
+	{"access", "Sign-ins and sessions", []string{"session", "proof", "ticket", "browser", "access"}},
+	{"accounts", "Accounts and roles", []string{"account", "invitation", "identity", "profile", "role"}},
+	{"addresses", "Addresses", []string{"alias"}},
+	{"security", "Passwords and second factors", []string{"password", "factor", "recovery"}},
+	{"apps", "Apps and add-ins", []string{"activation", "app"}},
+	{"licences", "Licences", []string{"licence", "plan", "usage"}},
+	{"settings", "Settings of the portal", []string{"domain", "settings", "mail_text", "connection", "portal"}},
+	{"data", "Imports and exports", []string{"import", "users", "audit"}},
+	{"operation", "Operation", []string{"database", "directory"}},
+}
+
+// eventText is what happened, as the visitor reads it; an action of a version
+// that is not this one stands for itself.
+func (v *visit) eventText(action string) string {
+	for _, e := range events {
+		if e.action == action {
+			return v.t(e.text)
+		}
+	}
+	return action
+}
+
+// actionsOf are the actions of a group; none for a name that is no group's.
+func actionsOf(group string) []string {
+	var actions []string
+	for _, g := range eventGroups {
+		if g.name != group {
+			continue
+		}
+		for _, e := range events {
+			if kind, _, _ := strings.Cut(e.action, "."); slices.Contains(g.kinds, kind) {
+				actions = append(actions, e.action)
+			}
+		}
+	}
+	return actions
+}
