@@ -210,7 +210,9 @@ func (p Party) Ask(a *Account, have []Passkey) (Ceremony, error) {
 }
 
 // A PasskeyAnswer has been read, and not yet been believed.
-type PasskeyAnswer struct{ parsed *protocol.ParsedCredentialAssertionData }
+type PasskeyAnswer struct {
+	parsed *protocol.ParsedCredentialAssertionData
+}
 
 // ReadAnswer reads what a browser answers to [Party.Ask].
 func ReadAnswer(answer string) (PasskeyAnswer, error) {
