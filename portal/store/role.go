@@ -17,29 +17,29 @@ var errUnknownAccount = &discovery.Error{Kind: discovery.NotFound, Code: "accoun
 var errPermission = &discovery.Error{Kind: discovery.Forbidden, Code: "permission_missing",
 	Say: "Your role in this portal does not allow that. Nothing was changed."}
 
-// managed reads the account that somebody in the console is about to change.
+// target reads the account that somebody in the console is about to change.
 // Whether they may is decided by who they are now, not by who they were when the
 // page was shown: somebody who was demoted or disabled meanwhile is refused.
 // Without Visitor.Actor it is the operator, who may.
-func (u *unit) managed(ctx context.Context, accountID string, p portal.Permission, may func(actor, target portal.Account) error) (*account, error) {
+func (u *unit) target(ctx context.Context, accountID string, p portal.Permission, may func(actor, target portal.Account) error) (*account, error) {
 	actor, err := u.actor(ctx, p)
 	if err != nil {
 		return nil, err
 	}
-	target, err := accountByID(ctx, u, u.portal, accountID)
+	a, err := accountByID(ctx, u, u.portal, accountID)
 	if err != nil {
 		return nil, err
 	}
-	if target == nil {
+	if a == nil {
 		return nil, u.refuseActor(accountID, errUnknownAccount)
 	}
 	if actor == nil {
-		return target, nil
+		return a, nil
 	}
-	if err := may(actor.Account, target.Account); err != nil {
+	if err := may(actor.Account, a.Account); err != nil {
 		return nil, u.refuseActor(accountID, err)
 	}
-	return target, nil
+	return a, nil
 }
 
 // actor is who does this in the console, as they are now; nil is the operator.
@@ -92,7 +92,7 @@ func (s *Store) SetRole(ctx context.Context, portalID string, v portal.Visitor, 
 		return false, err
 	}
 	err = s.change(ctx, portalID, v, func(u *unit) error {
-		a, err := u.managed(ctx, c.Account, portal.GrantRoles, func(actor, target portal.Account) error {
+		a, err := u.target(ctx, c.Account, portal.GrantRoles, func(actor, target portal.Account) error {
 			return portal.MayGrant(actor, target, c.To)
 		})
 		if err != nil {

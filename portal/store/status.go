@@ -25,7 +25,7 @@ func (s *Store) Enable(ctx context.Context, portalID string, v portal.Visitor, a
 // they have in front of them. Without Visitor.Actor it is the operator.
 func (s *Store) SwitchAccount(ctx context.Context, portalID string, v portal.Visitor, accountID string, enable bool) (changed bool, err error) {
 	return s.switchStatus(ctx, portalID, v, enable, func(ctx context.Context, u *unit) (*account, error) {
-		return u.managed(ctx, accountID, portal.SwitchUsers, portal.MaySwitch)
+		return u.target(ctx, accountID, portal.SwitchUsers, portal.MaySwitch)
 	})
 }
 
@@ -107,7 +107,7 @@ func (u *unit) by() string {
 // the console does it: a device was lost. What was mailed stays good.
 func (s *Store) SignOutAccount(ctx context.Context, portalID string, v portal.Visitor, accountID string) error {
 	return s.change(ctx, portalID, v, func(u *unit) error {
-		a, err := u.managed(ctx, accountID, portal.EditUsers, portal.MayManage)
+		a, err := u.target(ctx, accountID, portal.EditUsers, portal.MayManage)
 		if err != nil {
 			return err
 		}
