@@ -16,6 +16,15 @@ const (
 	SSOLetter        LetterKind = "sso"        // a reset was asked for, but the organisation's own sign-in is used
 	NoResetLetter    LetterKind = "noreset"    // a reset was asked for, but there is nothing to reset now
 	ChangedLetter    LetterKind = "changed"    // the password was changed
+	ActivationLetter LetterKind = "activation" // an app was activated for the account
+	FactorLetter     LetterKind = "factor"     // something about second factors was changed, or tried
+	MovedLetter      LetterKind = "moved"      // the organisation's own sign-in is used no more: choose a password
+
+	AliasLetter         LetterKind = "alias"          // to a pending address: the link that confirms it
+	AliasAddedLetter    LetterKind = "alias-added"    // to the primary one: an address was added and waits
+	AliasPromotedLetter LetterKind = "alias-promoted" // to the old and the new primary address
+	AliasRemovedLetter  LetterKind = "alias-removed"  // to the primary one
+	AliasMergedLetter   LetterKind = "alias-merged"   // to the primary addresses of two accounts that are one now
 )
 
 // A Letter is a mail to be written, in values; portal/mail has the words. It is
@@ -31,6 +40,12 @@ type Letter struct {
 	Temporary Secret // the temporary password
 	Federated bool
 	Expires   time.Time
+	App       string // of an activation: the app
+	Device    string // and what its owner calls the device
+
+	About  discovery.Address // the address it is about, where that is not To
+	Factor FactorNews        // of a [FactorLetter]
+	By     string            // the administrator who did it; empty: the person
 }
 
 // Posted is a letter taken from the queue, to be reported sent or failed.
@@ -51,7 +66,8 @@ func RetryLetter(n int) time.Duration {
 }
 
 // ResetAnswer says which letter answers a request for a new password: a link
-// only for an active account that has a password where passwords are allowed.
+// only for an active account that has a password, or no other way in, where
+// passwords are allowed.
 func ResetAnswer(a Account, hasPassword, allowed bool) LetterKind {
 	switch {
 	case a.Status != Active:

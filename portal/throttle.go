@@ -36,6 +36,13 @@ var (
 	perMailbox = Limit{Burst: 3, Every: 10 * time.Minute}
 	perMailer  = Limit{Burst: 20, Every: time.Minute}
 	perInvited = Limit{Burst: 3, Every: 10 * time.Minute}
+	perInviter = Limit{Burst: 600, Every: 10 * time.Second}
+	perAliases = Limit{Burst: 20, Every: 3 * time.Minute}
+
+	perFactor       = Limit{Burst: 10, Every: 10 * time.Minute}
+	perFactorDevice = Limit{Burst: 10, Every: 2 * time.Minute}
+	perTexts        = Limit{Burst: 3, Every: 5 * time.Minute}
+	perTexter       = Limit{Burst: 10, Every: 5 * time.Minute}
 
 	perNotice  = Limit{Burst: 1, Every: 15 * time.Minute}
 	perNotices = Limit{Burst: 60, Every: time.Minute}
@@ -58,6 +65,30 @@ func GuessBuckets(portalID string, a discovery.Address, v Visitor, known bool) [
 	}
 }
 
+// FactorBuckets are what one try at a second factor counts against. Whoever tries
+// knows the password already: with ten tries and six more an hour, a code of six
+// digits that may be one of three is found once in five years. A browser that
+// has signed in before (known) has a bucket of its own, so that a thief's tries
+// do not keep the owner out.
+func FactorBuckets(portalID, accountID string, v Visitor, known bool) []Bucket {
+	if known {
+		return []Bucket{{bucketKey("factor device", portalID, accountID, string(v.Browser.Digest())), perFactorDevice}}
+	}
+	return []Bucket{
+		{bucketKey("factor", portalID, accountID), perFactor},
+		{bucketKey("factor network", portalID, Network(v.Client)), perNetwork},
+	}
+}
+
+// TextBuckets are what a text message with a code counts against: the telephone,
+// so that it does not ring all night, and who has it sent, since messages cost.
+func TextBuckets(portalID string, to E164, v Visitor) []Bucket {
+	return []Bucket{
+		{bucketKey("text", portalID, to.Clear()), perTexts},
+		{bucketKey("texter", portalID, Network(v.Client)), perTexter},
+	}
+}
+
 // NoticeBuckets are what a row of the audit log about slowed guessing counts
 // against: one for an address in a while, and not many for a portal, so that
 // whoever guesses cannot fill the log with it.
@@ -75,11 +106,19 @@ func MailBuckets(portalID string, a discovery.Address, v Visitor) (mailbox, mail
 		Bucket{bucketKey("mailer", portalID, Network(v.Client)), perMailer}
 }
 
-// InvitationBucket is what an invitation to a counts against. It is not the
-// mailbox's that strangers can fill: asking for resets keeps nobody from being
-// invited.
-func InvitationBucket(portalID string, a discovery.Address) Bucket {
-	return Bucket{bucketKey("invited", portalID, a.Clear()), perInvited}
+// InvitationBuckets are what an invitation counts against: the address, so that
+// nobody can flood a mailbox, and who invites. They are not the mailbox's that
+// strangers can fill: asking for resets keeps nobody from being invited. Where
+// nothing is sent, nothing is counted.
+func InvitationBuckets(inv Invitation) []Bucket {
+	if inv.Wait {
+		return nil
+	}
+	buckets := []Bucket{{bucketKey("invited", inv.Portal, inv.Address.Clear()), perInvited}}
+	if inv.By != "" {
+		buckets = append(buckets, Bucket{bucketKey("inviter", inv.Portal, inv.By), perInviter})
+	}
+	return buckets
 }
 
 // TooMany is the answer when a bucket is full.

@@ -12,12 +12,16 @@ type Purpose string
 const (
 	ForReset      Purpose = "reset"
 	ForInvitation Purpose = "invitation"
+	ForAlias      Purpose = "alias"
 )
 
 // Life is how long a token of this purpose counts.
 func (p Purpose) Life() time.Duration {
-	if p == ForInvitation {
+	switch p {
+	case ForInvitation:
 		return 72 * time.Hour
+	case ForAlias:
+		return 24 * time.Hour
 	}
 	return 30 * time.Minute
 }

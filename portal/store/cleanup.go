@@ -44,10 +44,22 @@ func (s *Store) Cleanup(ctx context.Context, limit int) (removed int64, err erro
 		}
 		removed += n
 	}
+	// A link that was not opened can be asked for again for a week.
+	res, err := s.db.ExecContext(ctx, `DELETE FROM addresses WHERE confirmed = 0 AND NOT is_primary AND expires > 0 AND expires <= $1`,
+		micros(now.Add(-7*24*time.Hour)))
+	if err != nil {
+		return removed, failed("clean up addresses", err)
+	}
+	if n, err := res.RowsAffected(); err == nil {
+		removed += n
+	}
 	n, err := s.cleanThrottle(ctx, limit)
 	removed += n
 	if err != nil {
 		return removed, failed("clean up throttle", err)
+	}
+	if err := s.cleanImports(ctx); err != nil {
+		return removed, failed("clean up imports", err)
 	}
 	_, err = s.db.ExecContext(ctx, `DELETE FROM devices WHERE seen <= $1`, micros(now.Add(-deviceLife)))
 	return removed, failed("clean up devices", err)

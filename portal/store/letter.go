@@ -24,11 +24,14 @@ const resetRequested portal.LetterKind = "reset requested"
 type sealedLetter struct {
 	Kind                       portal.LetterKind
 	To                         string
-	Name, Portal, URL, Contact string `json:",omitempty"`
-	Token, Temporary           string `json:",omitempty"`
-	Federated                  bool   `json:",omitempty"`
-	Expires                    int64  `json:",omitempty"`
-	Reference                  string `json:",omitempty"`
+	Name, Portal, URL, Contact string            `json:",omitempty"`
+	Token, Temporary           string            `json:",omitempty"`
+	Federated                  bool              `json:",omitempty"`
+	App, Device                string            `json:",omitempty"`
+	About, By                  string            `json:",omitempty"`
+	Factor                     portal.FactorNews `json:",omitzero"`
+	Expires                    int64             `json:",omitempty"`
+	Reference                  string            `json:",omitempty"`
 	Client                     netip.Addr
 	Cell, Code, Language       string `json:",omitempty"` // of a text message
 }
@@ -54,7 +57,8 @@ func (u *unit) post(ctx context.Context, a *account, l portal.Letter) error {
 	return u.s.queue(ctx, u, u.portal, sealedLetter{
 		Kind: l.Kind, To: l.To.Clear(), Name: strings.TrimSpace(a.GivenName + " " + a.FamilyName),
 		Portal: p.Name, URL: at, Contact: p.Contact, Token: l.Token.Clear(), Temporary: l.Temporary.Clear(),
-		Federated: l.Federated, Expires: micros(l.Expires),
+		Federated: l.Federated, Expires: micros(l.Expires), Factor: l.Factor, App: l.App, Device: l.Device,
+		About: l.About.Clear(), By: l.By,
 	}, u.now)
 }
 
@@ -124,9 +128,11 @@ func (t taken) posted() portal.Posted {
 		return portal.Posted{ID: t.id, Tries: t.tries, Letter: portal.Letter{Kind: t.l.Kind}, Text: t.l.text()}
 	}
 	to, _ := discovery.ParseAddress(t.l.To) // it was parsed before it was queued
+	about, _ := discovery.ParseAddress(t.l.About)
 	return portal.Posted{ID: t.id, Tries: t.tries, Letter: portal.Letter{
 		Kind: t.l.Kind, To: to, Name: t.l.Name, Portal: t.l.Portal, URL: t.l.URL, Contact: t.l.Contact,
 		Token: portal.Secret(t.l.Token), Temporary: portal.Secret(t.l.Temporary), Federated: t.l.Federated, Expires: when(t.l.Expires),
+		Factor: t.l.Factor, App: t.l.App, Device: t.l.Device, About: about, By: t.l.By,
 	}}
 }
 

@@ -11,11 +11,12 @@ import (
 )
 
 // newToken makes a link for an account's address. Older ones of the same
-// purpose are void from now on.
+// purpose are void from now on; those for other pending addresses, which prove
+// something else, are not.
 func (u *unit) newToken(ctx context.Context, p portal.Purpose, accountID string, address discovery.Address) (portal.Secret, portal.Token, error) {
 	t := portal.Token{Purpose: p, Portal: u.portal, Account: accountID, Address: address, Expires: u.now.Add(p.Life())}
-	_, err := u.ExecContext(ctx, `UPDATE tokens SET used = $1 WHERE account = $2 AND purpose = $3 AND used = 0`,
-		micros(u.now), accountID, string(p))
+	_, err := u.ExecContext(ctx, `UPDATE tokens SET used = $1 WHERE account = $2 AND purpose = $3 AND used = 0 AND (purpose <> 'alias' OR address = $4)`,
+		micros(u.now), accountID, string(p), address.Clear())
 	if err != nil {
 		return "", t, err
 	}
@@ -27,25 +28,34 @@ func (u *unit) newToken(ctx context.Context, p portal.Purpose, accountID string,
 }
 
 // readToken reads a link without using it.
-func (s *Store) readToken(ctx context.Context, portalID string, p portal.Purpose, secret portal.Secret) (t portal.Token, err error) {
+func (s *Store) readToken(ctx context.Context, portalID string, p portal.Purpose, secret portal.Secret) (portal.Token, error) {
+	t, err := tokenRow(ctx, s.db, portalID, secret)
+	if err != nil {
+		return t, failed("read token", err)
+	}
+	return t, t.Usable(p, s.now())
+}
+
+// tokenRow reads a link, whatever it is good for and whether it still is.
+func tokenRow(ctx context.Context, q querier, portalID string, secret portal.Secret) (t portal.Token, err error) {
 	if secret == "" {
 		return t, portal.ErrLink
 	}
 	var purpose, address string
 	var expires, used int64
-	err = s.db.QueryRowContext(ctx, `SELECT purpose, portal, account, address, expires, used FROM tokens WHERE digest = $1 AND portal = $2`,
+	err = q.QueryRowContext(ctx, `SELECT purpose, portal, account, address, expires, used FROM tokens WHERE digest = $1 AND portal = $2`,
 		secret.Digest(), portalID).Scan(&purpose, &t.Portal, &t.Account, &address, &expires, &used)
 	if errors.Is(err, sql.ErrNoRows) {
 		return t, portal.ErrLink
 	}
 	if err != nil {
-		return t, failed("read token", err)
+		return t, err
 	}
 	t.Purpose, t.Expires, t.Used = portal.Purpose(purpose), when(expires), when(used)
 	if t.Address, err = discovery.ParseAddress(address); err != nil {
-		return t, failed("read token", errors.New("stored address does not parse"))
+		return t, errors.New("stored address does not parse")
 	}
-	return t, t.Usable(p, s.now())
+	return t, nil
 }
 
 // useToken spends a link: of fifty at once, one gets it. The account it names
@@ -130,7 +140,8 @@ func (s *Store) answerReset(ctx context.Context, id, portalID string, r sealedLe
 		if err != nil {
 			return err
 		}
-		l := portal.Letter{Kind: portal.ResetAnswer(a.Account, a.hash != "", !ok || d.AllowsPassword()), To: address}
+		needs := a.hash != "" || ok && d.Connection == "" // as after a move from the organisation's own sign-in
+		l := portal.Letter{Kind: portal.ResetAnswer(a.Account, needs, !ok || d.AllowsPassword()), To: address}
 		u.audit(portal.Event{Account: a.ID, Action: "password.reset_requested", Code: string(l.Kind)})
 		if l.Kind == portal.ResetLetter {
 			var t portal.Token
@@ -178,6 +189,9 @@ func (s *Store) ResetPassword(ctx context.Context, portalID string, v portal.Vis
 			return u.refuse(no, portal.ErrLink)
 		}
 		if err := u.secure(ctx, a, hash); err != nil {
+			return err
+		}
+		if err := u.removeActivations(ctx, a.ID); err != nil {
 			return err
 		}
 		u.audit(portal.Event{Account: a.ID, Action: "password.reset"})

@@ -283,8 +283,11 @@ CREATE TABLE import_lines (
     PRIMARY KEY (import, line)
 );
 
+ALTER TABLE connections ADD COLUMN last_sign_in BIGINT NOT NULL DEFAULT 0;
+
 -- A domain that was moved from one way of signing in to another, and what it was
--- before, so that it can be undone.
+-- before, so that it can be undone. settings is the digest of what the connection
+-- before was like then.
 CREATE TABLE moves (
     id                TEXT PRIMARY KEY,
     portal            TEXT NOT NULL REFERENCES portals (id),
@@ -292,6 +295,7 @@ CREATE TABLE moves (
     before_connection TEXT NOT NULL,
     before_password   BOOLEAN NOT NULL,
     before_jit        BOOLEAN NOT NULL,
+    settings          BYTEA NOT NULL,
     after_connection  TEXT NOT NULL,
     after_password    BOOLEAN NOT NULL,
     after_jit         BOOLEAN NOT NULL,
