@@ -14,6 +14,10 @@ type Settings struct {
 	TrustDays    int // how long "trust this browser" holds; 0: not offered
 	Lifetimes    Lifetimes
 	PasswordMin  int // characters; 0: [PasswordMin]
+
+	// Of the portal itself, changed along with the others.
+	KeepSigned bool   // "keep me signed in" is offered (S15)
+	Contact    string // shown on the sign-in pages: whom to ask for an invitation (S01)
 }
 
 // A SecondFactorPolicy says who needs a second factor. Whoever has set one up is

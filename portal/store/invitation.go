@@ -142,7 +142,10 @@ func (u *unit) inviteStranger(ctx context.Context, by *portal.Account, approved 
 			return err
 		}
 	}
-	if err := u.newAccount(ctx, &a.Account, portal.Unproven); err != nil {
+	if err := u.seatFor(ctx, by, a.Role, inv.Plan); err != nil {
+		return err
+	}
+	if err := u.newAccountWith(ctx, &a.Account, portal.Unproven, inv.Plan); err != nil {
 		return err
 	}
 	if !inv.Wait {
@@ -152,8 +155,38 @@ func (u *unit) inviteStranger(ctx context.Context, by *portal.Account, approved 
 	return u.noteInvitation(ctx, a, by, 0, 0)
 }
 
+// seatFor reports why a new person cannot have a licence, before anything is
+// written. want is a plan; empty: the one that the role begins with.
+func (u *unit) seatFor(ctx context.Context, by *portal.Account, role portal.Role, want string) error {
+	if want != "" && by != nil && !by.Role.May(portal.AssignLicences) {
+		return &discovery.Error{Kind: discovery.Forbidden, Field: "plan", Code: "plan_refused",
+			Say: "Your role in this portal does not assign licences. Leave the plan open."}
+	}
+	plans, err := readPlans(ctx, u, u.portal)
+	if err != nil {
+		return err
+	}
+	for _, p := range plans {
+		if p.Kind == portal.DefaultKind(role) && (want == "" || p.ID == want) {
+			return p.Seat(p.Used)
+		}
+	}
+	if want != "" {
+		return &discovery.Error{Kind: discovery.Invalid, Field: "plan", Code: "plan_unknown",
+			Say: "This plan is none for people with that role. Choose another one."}
+	}
+	return nil
+}
+
 func methodOf(by *portal.Account) string {
 	if by == nil {
+		return inviter("")
+	}
+	return inviter(by.ID)
+}
+
+func inviter(by string) string {
+	if by == "" {
 		return "operator"
 	}
 	return "account"

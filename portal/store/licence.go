@@ -77,15 +77,17 @@ func (u *unit) seat(ctx context.Context, accountID string, n int64) error {
 	return u.tally(ctx, "plan:"+plan, n)
 }
 
-// startLicence gives a new account the licence that people of its role begin
-// with. Where every seat is taken an invitation is refused; whom the
+// startLicence gives a new account the plan that is wanted, or the one that people
+// of its role begin with. Where every seat is taken an invitation is refused; whom the
 // organisation's own sign-in vouches for gets in without a licence.
-func (u *unit) startLicence(ctx context.Context, a portal.Account) error {
+func (u *unit) startLicence(ctx context.Context, a portal.Account, want string) error {
 	plans, err := readPlans(ctx, u, u.portal)
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(plans, func(p PlanSeats) bool { return p.Kind == portal.DefaultKind(a.Role) })
+	i := slices.IndexFunc(plans, func(p PlanSeats) bool {
+		return p.Kind == portal.DefaultKind(a.Role) && (want == "" || p.ID == want)
+	})
 	if i < 0 {
 		return nil
 	}

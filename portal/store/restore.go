@@ -19,7 +19,7 @@ func Kept() []Table {
 	return []Table{
 		{"home", "id = 1"}, {"portals", ""}, {"standby_hosts", ""}, {"connections", ""}, {"domains", ""},
 		{"settings", ""}, {"approved_domains", ""}, {"mail_texts", ""}, {"plans", ""}, {"apps", ""}, {"moves", ""}, {"tallies", ""},
-		{"accounts", ""}, {"addresses", ""}, {"words", ""}, {"identities", ""}, {"credentials", ""},
+		{"accounts", ""}, {"addresses", ""}, {"words", ""}, {"identities", ""}, {"credentials", ""}, {"invitations", ""},
 		{"licences", ""}, {"usages", ""}, {"factors", ""}, {"activations", ""},
 		{"tickets", ""}, {"assertions", ""}, {"restored", "at = 0"},
 		{"audit_heads", "portal = '' AND seq = 0"}, {"audit", ""},

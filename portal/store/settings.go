@@ -21,9 +21,10 @@ func (s *Store) Settings(ctx context.Context, portalID string) (portal.Settings,
 
 func readSettings(ctx context.Context, q querier, portalID string) (set portal.Settings, err error) {
 	var idle, absolute, keptIdle, keptAbsolute int64
-	err = q.QueryRowContext(ctx, `SELECT `+settingsColumns+` FROM settings WHERE portal = $1`, portalID).
+	err = q.QueryRowContext(ctx, `SELECT `+settingsColumns+`, p.keep_signed, p.contact
+		FROM settings JOIN portals p ON p.id = portal WHERE portal = $1`, portalID).
 		Scan(&set.Portal, &set.Version, &set.Zone, &set.Language, &set.Sender, &set.SecondFactor, &set.TrustDays,
-			&idle, &absolute, &keptIdle, &keptAbsolute, &set.PasswordMin)
+			&idle, &absolute, &keptIdle, &keptAbsolute, &set.PasswordMin, &set.KeepSigned, &set.Contact)
 	if errors.Is(err, sql.ErrNoRows) {
 		return set, errNoPortal
 	}
@@ -58,4 +59,56 @@ func (u *unit) putSettings(ctx context.Context, set portal.Settings) error {
 		return errStale
 	}
 	return err
+}
+
+// PutSettings replaces what the administrators of a portal have decided, if it
+// is still what was edited: set.Version is the version of that. The audit log is
+// told which settings, and no value.
+func (s *Store) PutSettings(ctx context.Context, portalID string, v portal.Visitor, set portal.Settings) error {
+	set.Portal = portalID
+	return s.change(ctx, portalID, v, func(u *unit) error {
+		old, err := readSettings(ctx, u, portalID)
+		if err != nil {
+			return err
+		}
+		if old.Version != set.Version {
+			return errStale
+		}
+		if err := u.checkSettings(ctx, old, set); err != nil {
+			return err
+		}
+		changed := portal.ChangedSettings(old, set)
+		if len(changed) == 0 {
+			return nil
+		}
+		for _, name := range changed {
+			u.audit(portal.Event{Action: "settings.changed", Target: name})
+		}
+		if err := u.putSettings(ctx, set); err != nil {
+			return err
+		}
+		if old.KeepSigned == set.KeepSigned && old.Contact == set.Contact {
+			return nil
+		}
+		u.publish(portal.PortalChanged, "")
+		_, err = u.ExecContext(ctx, `UPDATE portals SET keep_signed = $1, contact = $2 WHERE id = $3`, set.KeepSigned, set.Contact, portalID)
+		return err
+	})
+}
+
+func (u *unit) checkSettings(ctx context.Context, old, set portal.Settings) error {
+	if err := portal.CheckNotifications(set); err != nil {
+		return err
+	}
+	if err := portal.CheckPolicy(set, u.s.Lifetimes); err != nil {
+		return err
+	}
+	if set.Sender == "" || set.Sender == old.Sender {
+		return nil
+	}
+	_, why, err := sender(ctx, u, set, u.now)
+	if err != nil {
+		return err
+	}
+	return why
 }
