@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/domicile-sso/domicile/discovery"
 	"github.com/domicile-sso/domicile/federation"
@@ -67,22 +68,68 @@ func (s *Store) PutDomain(ctx context.Context, d portal.Domain) (changed bool, e
 }
 
 // publishDomain publishes every address in d again: its ways to sign in differ.
+// It takes one statement for each name that d covers, however many people there
+// are.
 func (u *unit) publishDomain(ctx context.Context, d portal.Domain) error {
-	rows, err := u.QueryContext(ctx, `SELECT address, domain FROM addresses WHERE portal = $1 AND confirmed > 0 ORDER BY address`, d.Portal)
+	names, err := namesIn(ctx, u, d)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		var address, domain string
-		if err := rows.Scan(&address, &domain); err != nil {
+	for _, name := range names {
+		var n int64
+		err := u.QueryRowContext(ctx, `SELECT COUNT(*) FROM addresses WHERE portal = $1 AND domain = $2 AND confirmed > 0`, d.Portal, name).Scan(&n)
+		if err != nil {
 			return err
 		}
-		if d.Covers(domain) {
-			u.publish(portal.AddressChanged, address)
+		if n == 0 {
+			continue
+		}
+		last, err := u.takeSequences(ctx, n)
+		if err != nil {
+			return err
+		}
+		_, err = u.ExecContext(ctx, `INSERT INTO outbox (seq, topic, portal, name, queued)
+			SELECT CAST($1 AS BIGINT) + CAST($2 AS BIGINT) * (ROW_NUMBER() OVER (ORDER BY address) - 1), CAST($3 AS TEXT), portal, address, CAST($4 AS BIGINT)
+			FROM addresses WHERE portal = $5 AND domain = $6 AND confirmed > 0
+			ON CONFLICT (topic, portal, name) DO UPDATE SET seq = excluded.seq`,
+			last-(n-1)*portal.SeqStep, portal.SeqStep, string(portal.AddressChanged), micros(u.now), d.Portal, name)
+		if err != nil {
+			return err
 		}
 	}
-	return rows.Err()
+	return nil
+}
+
+// namesIn are the domains of addresses that d covers, and no more specific domain
+// of the portal.
+func namesIn(ctx context.Context, q querier, d portal.Domain) ([]string, error) {
+	if !strings.HasPrefix(d.Name, "*.") {
+		return []string{d.Name}, nil
+	}
+	all, err := readDomains(ctx, q, d.Portal)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := q.QueryContext(ctx, `SELECT DISTINCT domain FROM addresses WHERE portal = $1`, d.Portal)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	var names []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, err
+		}
+		if !d.Covers(name) {
+			continue
+		}
+		if by, ok := covering(all, name, func(d portal.Domain) portal.Domain { return d }); ok && by.Name == d.Name {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names, rows.Err()
 }
 
 // DomainFor is the portal's domain that covers a name, the most specific if
