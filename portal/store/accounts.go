@@ -2,7 +2,13 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
 
+	"github.com/domicile-sso/domicile/discovery"
 	"github.com/domicile-sso/domicile/portal"
 )
 
@@ -22,4 +28,272 @@ func (s *Store) Accounts(ctx context.Context, portalID string) ([]portal.Account
 		out = append(out, a.Account)
 	}
 	return out, failed("read accounts", rows.Err())
+}
+
+// AccountByID reads an account of a portal; ok is false when it has none of that
+// ID, whoever else may have one.
+func (s *Store) AccountByID(ctx context.Context, portalID, id string) (found portal.Account, ok bool, err error) {
+	a, err := accountByID(ctx, s.db, portalID, id)
+	if err != nil || a == nil {
+		return found, false, failed("read account", err)
+	}
+	return a.Account, true, nil
+}
+
+// FindAccounts lists accounts by name, a page at a time, and never counts or
+// skips rows: a page of a portal with a hundred thousand people costs what the
+// first one does.
+func (s *Store) FindAccounts(ctx context.Context, portalID string, f portal.AccountFilter) (portal.AccountPage, error) {
+	page, err := s.findAccounts(ctx, portalID, f)
+	return page, failed("find accounts", err)
+}
+
+func (s *Store) findAccounts(ctx context.Context, portalID string, f portal.AccountFilter) (page portal.AccountPage, err error) {
+	if f.Limit <= 0 || f.Limit > 500 {
+		f.Limit = 50
+	}
+	q, err := s.accountQuery(ctx, portalID, f)
+	if err != nil {
+		return page, err
+	}
+	order, from, err := s.placeOf(ctx, q, portalID, f)
+	if err != nil {
+		return page, err
+	}
+	rows, err := s.db.QueryContext(ctx, q.page(order, f.Limit+1), q.args...)
+	if err != nil {
+		return page, err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var l portal.ListedAccount
+		var ends int64
+		a, err := scanAccount(rows, &l.Plan, &ends)
+		if err != nil {
+			return page, err
+		}
+		l.Account, l.LicenceEnds = a.Account, when(ends)
+		page.Accounts = append(page.Accounts, l)
+	}
+	more := len(page.Accounts) > f.Limit
+	if more {
+		page.Accounts = page.Accounts[:f.Limit]
+	}
+	page.Earlier, page.Later = from, more
+	if order == "DESC" {
+		slices.Reverse(page.Accounts)
+		page.Earlier, page.Later = more, true
+	}
+	return page, rows.Err()
+}
+
+// placeOf makes the query begin where the page before it ended; from is false at
+// the beginning of the list.
+func (s *Store) placeOf(ctx context.Context, q *accountQuery, portalID string, f portal.AccountFilter) (order string, from bool, err error) {
+	order, id, side := "ASC", f.After, ">"
+	if f.Before != "" {
+		order, id, side = "DESC", f.Before, "<"
+	}
+	if id == "" {
+		return order, false, nil
+	}
+	var key []byte
+	err = s.db.QueryRowContext(ctx, `SELECT name_key FROM accounts WHERE portal = $1 AND id = $2`, portalID, id).Scan(&key)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "ASC", false, nil
+	}
+	q.where(`(a.name_key, a.id) ` + side + ` (` + q.arg(blob(key)) + `, ` + q.arg(id) + `)`)
+	return order, true, err
+}
+
+// EachAccount hands over all accounts of a filter, in pages: however many there
+// are, no more than a page of them is held at once.
+func (s *Store) EachAccount(ctx context.Context, portalID string, f portal.AccountFilter, do func(portal.ListedAccount) error) error {
+	f.After, f.Before, f.Limit = "", "", 500
+	for {
+		page, err := s.FindAccounts(ctx, portalID, f)
+		if err != nil {
+			return err
+		}
+		for _, a := range page.Accounts {
+			if err := do(a); err != nil {
+				return err
+			}
+		}
+		if !page.Later {
+			return nil
+		}
+		f.After = page.Accounts[len(page.Accounts)-1].ID
+	}
+}
+
+// StartExport notes that somebody takes a list of people out of the portal, and
+// how many, before the first line of it leaves: what is not on record is not
+// handed over.
+func (s *Store) StartExport(ctx context.Context, portalID string, v portal.Visitor, f portal.AccountFilter) (n int64, err error) {
+	q, err := s.accountQuery(ctx, portalID, f)
+	if err == nil {
+		err = s.db.QueryRowContext(ctx, q.count(), q.args...).Scan(&n)
+	}
+	if err != nil {
+		return 0, failed("count accounts", err)
+	}
+	err = s.change(ctx, portalID, v, func(u *unit) error {
+		if _, err := u.actor(ctx, portal.ExportUsers); err != nil {
+			return err
+		}
+		u.audit(portal.Event{Account: v.Actor, Action: "users.exported", Method: u.by(), Target: strconv.FormatInt(n, 10)})
+		return nil
+	})
+	return n, err
+}
+
+// few is how many members of a set are looked at one by one. A larger set is
+// common enough to be met while walking through the names.
+const few = 2000
+
+// An accountQuery lists accounts that are in several sets at once: those with a
+// word, of a domain, with a plan. The smallest set is what the list is made from;
+// membership of the others is asked of each account.
+type accountQuery struct {
+	args   []any
+	drive  string // the smallest set, if it is small: SELECT … AS account
+	wheres []string
+}
+
+// A set is one condition of a filter: its members, and the question whether an
+// account is one.
+type set struct {
+	members string // SELECT account …; empty: not to be made a list from
+	is      string
+}
+
+func (q *accountQuery) arg(value any) string {
+	q.args = append(q.args, value)
+	return "$" + strconv.Itoa(len(q.args))
+}
+
+func (q *accountQuery) where(condition string) { q.wheres = append(q.wheres, condition) }
+
+func (s *Store) accountQuery(ctx context.Context, portalID string, f portal.AccountFilter) (*accountQuery, error) {
+	q := &accountQuery{args: []any{portalID}}
+	q.where(`a.portal = $1`)
+	if address, err := discovery.ParseAddress(f.Query); err == nil {
+		// Somebody whose address is known is found by it alone.
+		a, err := accountByAddress(ctx, s.db, portalID, address)
+		if err != nil {
+			return nil, err
+		}
+		if a != nil {
+			q.where(`a.id = ` + q.arg(a.ID))
+			f.Query = ""
+		}
+	}
+	// The sets are numbered in a query of their own first: an argument that a query
+	// does not use is an error.
+	best, smallest := -1, few+1
+	build := accountSets(f, s.now().UnixMicro())
+	for i, make := range build {
+		probe := &accountQuery{args: []any{portalID}}
+		set := make(probe)
+		if set.members == "" {
+			continue
+		}
+		var n int
+		err := s.db.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM (`+set.members+`) AS members LIMIT `+strconv.Itoa(few+1)+`) AS probe`, probe.args...).Scan(&n)
+		if err != nil {
+			return nil, err
+		}
+		if n < smallest {
+			best, smallest = i, n
+		}
+	}
+	for i, make := range build {
+		set := make(q)
+		if i == best {
+			q.drive = set.members
+			continue
+		}
+		q.where(set.is)
+	}
+	return q, nil
+}
+
+// accountSets are the conditions of a filter, each to be written into a query
+// whose first argument is the portal.
+func accountSets(f portal.AccountFilter, now int64) []func(*accountQuery) set {
+	var all []func(*accountQuery) set
+	add := func(make func(q *accountQuery) set) { all = append(all, make) }
+	for _, w := range portal.FoldedWords(f.Query) {
+		add(func(q *accountQuery) set {
+			from, to := q.arg([]byte(w)), q.arg(append([]byte(w), 0xff)) // no text has this byte
+			between := `word >= ` + from + ` AND word < ` + to
+			return set{
+				members: `SELECT DISTINCT account FROM words WHERE portal = $1 AND ` + between,
+				is:      `EXISTS (SELECT 1 FROM words WHERE account = a.id AND ` + between + `)`,
+			}
+		})
+	}
+	if f.Status != "" {
+		add(func(q *accountQuery) set { return column(q, "status", string(f.Status)) })
+	}
+	if f.Role != "" {
+		add(func(q *accountQuery) set { return column(q, "role", string(f.Role)) })
+	}
+	if f.Plan != "" {
+		add(func(q *accountQuery) set {
+			plan := q.arg(f.Plan)
+			return set{
+				members: `SELECT account FROM licences WHERE portal = $1 AND plan = ` + plan,
+				is:      `EXISTS (SELECT 1 FROM licences WHERE account = a.id AND plan = ` + plan + `)`,
+			}
+		})
+	}
+	if f.Domain != "" {
+		add(func(q *accountQuery) set {
+			domain := `domain = ` + q.arg(f.Domain) + ` AND confirmed > 0`
+			return set{
+				members: `SELECT DISTINCT account FROM addresses WHERE portal = $1 AND ` + domain,
+				is:      `EXISTS (SELECT 1 FROM addresses WHERE account = a.id AND ` + domain + `)`,
+			}
+		})
+	}
+	if f.Invitation != "" {
+		add(func(q *accountQuery) set {
+			over := `ends > 0 AND ends <= ` + q.arg(now)
+			if f.Invitation == portal.InvitationWaiting {
+				over = `made > 0 AND withdrawn = 0 AND NOT (` + over + `)`
+			}
+			return set{is: `a.status = 'invited' AND EXISTS (SELECT 1 FROM invitations WHERE account = a.id AND ` + over + `)`}
+		})
+	}
+	return all
+}
+
+func column(q *accountQuery, name, value string) set {
+	is := name + ` = ` + q.arg(value)
+	return set{members: `SELECT id AS account FROM accounts WHERE portal = $1 AND ` + is, is: `a.` + is}
+}
+
+// tables are the accounts to be looked at. CROSS JOIN keeps SQLite from walking
+// through all of them where a small set says which.
+func (q *accountQuery) tables() string {
+	if q.drive == "" {
+		return `accounts a WHERE ` + strings.Join(q.wheres, ` AND `)
+	}
+	return `(` + q.drive + `) AS d CROSS JOIN accounts a WHERE a.id = d.account AND ` + strings.Join(q.wheres, ` AND `)
+}
+
+func (q *accountQuery) count() string { return `SELECT COUNT(*) FROM ` + q.tables() }
+
+// page finds the accounts first and reads what is shown of them afterwards.
+func (q *accountQuery) page(order string, limit int) string {
+	by := func(table string) string {
+		return ` ORDER BY ` + table + `.name_key ` + order + `, ` + table + `.id ` + order
+	}
+	return `SELECT ` + accountColumns + `, COALESCE(pl.name, ''), COALESCE(l.ends, 0)
+		FROM (SELECT a.id, a.name_key FROM ` + q.tables() + by("a") + ` LIMIT ` + strconv.Itoa(limit) + `) AS k
+		JOIN accounts a ON a.id = k.id JOIN addresses p ON p.account = a.id AND p.is_primary
+		LEFT JOIN credentials c ON c.account = a.id
+		LEFT JOIN licences l ON l.account = a.id LEFT JOIN plans pl ON pl.portal = l.portal AND pl.id = l.plan` + by("k")
 }

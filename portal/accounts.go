@@ -1,0 +1,68 @@
+package portal
+
+import "time"
+
+// AccountFilter narrows a list of a portal's accounts; zero members do not.
+type AccountFilter struct {
+	Query      string // words of a name or an address, or how they begin; all must match
+	Status     Status
+	Role       Role
+	Plan       string // ID of a plan
+	Domain     string // of any confirmed address
+	Invitation InvitationState
+
+	// A list goes on behind the account After, or ends before the account Before:
+	// IDs of this portal. Anything else is the beginning.
+	After, Before string
+	Limit         int // at most 500; 0: 50
+}
+
+// An InvitationState is how far somebody is who was invited and has not come.
+type InvitationState string
+
+const (
+	InvitationWaiting InvitationState = "waiting" // it can be taken up
+	InvitationLapsed  InvitationState = "lapsed"  // it was not, in time
+)
+
+// A ListedAccount is one line of such a list.
+type ListedAccount struct {
+	Account
+	Plan        string    // name of its plan; empty: no licence
+	LicenceEnds time.Time // zero: never, or no licence
+}
+
+// An AccountPage is a part of a list, in the order of names.
+type AccountPage struct {
+	Accounts []ListedAccount
+	Earlier  bool // there are some before the first
+	Later    bool // there are some behind the last
+}
+
+// Attention is what the people who look after a portal should know of today.
+// Counts stop at [ManyAttention].
+type Attention struct {
+	Recoveries  int           // asked for and not decided
+	Lapsed      int           // invitations that nobody took up in time, within [LapsedSince]
+	Lapsing     int           // invitations that will not wait much longer
+	Expiring    int           // licences that end soon and are not renewed
+	Sender      bool          // invitations would not come from whom the settings name
+	Unrouted    []string      // approved domains whose people have no sign-in of their own
+	Certificate []Certificate // of SAML connections, that end soon or have ended
+	Owners      int           // active ones; 2 means two or more
+}
+
+// A Certificate is one that a connection trusts.
+type Certificate struct {
+	Connection, Name string
+	Ends             time.Time
+}
+
+// When things are worth saying beforehand, and for how long afterwards.
+const (
+	LapsingWithin     = 24 * time.Hour
+	LapsedSince       = 30 * 24 * time.Hour
+	ExpiringWithin    = 30 * 24 * time.Hour
+	CertificateWithin = 30 * 24 * time.Hour
+	ManyAttention     = 100
+)
