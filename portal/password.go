@@ -40,7 +40,7 @@ var PasswordRules = []string{
 // person's address and name, the portal's name.
 func CheckPassword(password Secret, words ...string) error {
 	p := password.Clear()
-	var broken []string
+	var broken discovery.Phrases
 	switch {
 	case p == "":
 		return broke("password_empty", "Enter a new password.")
@@ -50,22 +50,27 @@ func CheckPassword(password Secret, words ...string) error {
 		return broke("password_encoding", "This password is not valid text.")
 	}
 	if len(p) < PasswordMin {
-		broken = append(broken, "It is too short: use at least 10 characters.")
+		broken = append(broken, discovery.Phrase{Say: "It is too short: use at least %d characters.", Args: []any{PasswordMin}})
 	}
-	if blanks := edgeBlanks(p); blanks != "" {
-		broken = append(broken, "It "+blanks+", probably from copying: remove it.")
+	switch atStart, atEnd := edgeBlanks(p); {
+	case atStart && atEnd:
+		broken = append(broken, discovery.Phrase{Say: "It begins and ends with a blank, probably from copying: remove it."})
+	case atStart:
+		broken = append(broken, discovery.Phrase{Say: "It begins with a blank, probably from copying: remove it."})
+	case atEnd:
+		broken = append(broken, discovery.Phrase{Say: "It ends with a blank, probably from copying: remove it."})
 	}
 	if weak := weakness(p, words); weak != "" {
-		broken = append(broken, weak)
+		broken = append(broken, discovery.Phrase{Say: weak})
 	}
 	if len(broken) == 0 {
 		return nil
 	}
-	return broke("password_weak", "Please choose another password. "+strings.Join(broken, " "))
+	return broke("password_weak", "Please choose another password. %s", broken)
 }
 
-func broke(code, say string) error {
-	return &discovery.Error{Kind: discovery.Invalid, Field: "new", Code: code, Say: say}
+func broke(code, say string, args ...any) error {
+	return &discovery.Error{Kind: discovery.Invalid, Field: "new", Code: code, Say: say, Args: args}
 }
 
 // weakness names what makes p easy to guess, or "".
@@ -80,7 +85,7 @@ func weakness(p string, words []string) string {
 	lower := strings.ToLower(head)
 	for _, w := range context {
 		if len(w) >= 4 && strings.Contains(lower, w) && len(lower)-len(w) < PasswordMin-2 {
-			return "It is built on your address, your name or the portal's name: use something unrelated."
+			return "It is built on your address, your name or the portal’s name: use something unrelated."
 		}
 	}
 	if distinct(head) < 5 {
@@ -115,19 +120,14 @@ func distinct(s string) int {
 	return len(seen)
 }
 
-// edgeBlanks says where blanks stand at the edges of p: "ends with a blank".
-func edgeBlanks(p string) string {
+// edgeBlanks says at which edges of p a blank stands.
+func edgeBlanks(p string) (atStart, atEnd bool) {
+	if p == "" {
+		return false, false
+	}
 	first, _ := utf8.DecodeRuneInString(p)
 	last, _ := utf8.DecodeLastRuneInString(p)
-	switch lead, trail := unicode.IsSpace(first), unicode.IsSpace(last); {
-	case lead && trail:
-		return "begins and ends with a blank"
-	case lead:
-		return "begins with a blank"
-	case trail:
-		return "ends with a blank"
-	}
-	return ""
+	return unicode.IsSpace(first), unicode.IsSpace(last)
 }
 
 // WrongPassword is the answer to a wrong password, to an unknown address and
@@ -140,8 +140,13 @@ func WrongPassword(field string, typed Secret) error {
 		Code:  "password_wrong",
 		Say:   "The address or the password is not right.",
 	}
-	if blanks := edgeBlanks(typed.Clear()); typed != "" && blanks != "" {
-		e.Say = "That is not right. What you entered " + blanks + ", which copying often adds: remove it and try again."
+	switch atStart, atEnd := edgeBlanks(typed.Clear()); {
+	case atStart && atEnd:
+		e.Say = "That is not right. What you entered begins and ends with a blank, which copying often adds: remove it and try again."
+	case atStart:
+		e.Say = "That is not right. What you entered begins with a blank, which copying often adds: remove it and try again."
+	case atEnd:
+		e.Say = "That is not right. What you entered ends with a blank, which copying often adds: remove it and try again."
 	}
 	return e
 }

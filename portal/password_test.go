@@ -52,7 +52,7 @@ func TestCheckPassword(t *testing.T) {
 			continue
 		}
 		for _, part := range test.says {
-			if !strings.Contains(e.Say, part) {
+			if !strings.Contains(e.English(), part) {
 				t.Errorf("%.30q: %q does not say %q", test.password, e.Say, part)
 			}
 		}

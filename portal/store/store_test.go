@@ -362,7 +362,7 @@ func TestDomainFor(t *testing.T) {
 func say(err error) string {
 	var e *discovery.Error
 	if errors.As(err, &e) {
-		return e.Say
+		return e.English()
 	}
 	return ""
 }

@@ -50,6 +50,7 @@ func (s *Site) startFederation(v *visit) error {
 		return err
 	}
 	leg := v.newLeg(c.ID, hint)
+	leg.Fresh = a.Purpose == portal.ForConfirm || a.Purpose == portal.ForMerge
 	if err := s.Store.StartFederation(v.r.Context(), v.portal.ID, v.newVisitor(), handle, leg); err != nil {
 		return v.startAgain(err, a.ReturnTo)
 	}
@@ -249,7 +250,7 @@ func (v *visit) samlForm() (response, relay string, err error) {
 		return "", "", &federation.Refusal{Code: "artifact"}
 	}
 	if f["SAMLResponse"] == "" {
-		return "", "", badField("SAMLResponse", "field_missing", "The field “SAMLResponse” is missing.")
+		return "", "", badField("SAMLResponse", "field_missing", "The field “%s” is missing.", "SAMLResponse")
 	}
 	return f["SAMLResponse"], f["RelayState"], nil
 }
@@ -307,7 +308,7 @@ func (s *Site) callback(v *visit) error {
 		return badField("", "query_encoding", "The address of this page cannot be read.")
 	}
 	if len(q["state"]) > 1 {
-		return s.refuse(v, c, badField("state", "duplicate_parameter", "The field “state” was sent more than once."))
+		return s.refuse(v, c, badField("state", "duplicate_parameter", "The field “%s” was sent more than once.", "state"))
 	}
 	sso := v.token(ssoCookie)
 	leg, err := portal.Federated{}, error(portal.ErrAttempt)
@@ -368,8 +369,8 @@ func (s *Site) turnBack(v *visit, c federation.Connection, leg portal.Federated,
 		return err
 	}
 	return v.showAddress(e.Kind.Status(), addressPage{
-		Notice:    "You cancelled, or were not let in, at your organisation’s sign-in. You can try again.",
-		Reference: page.Reference(v.r.Context()), Attempt: leg.Handle, Email: emailField(""),
+		Notice:    v.t("You cancelled, or were not let in, at your organisation’s sign-in. You can try again."),
+		Reference: page.Reference(v.r.Context()), Attempt: leg.Handle, Email: v.emailField(""),
 	})
 }
 

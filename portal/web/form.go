@@ -47,8 +47,11 @@ var (
 
 // form reads the body of a POST. Whatever two programs could read in two ways is
 // refused: another encoding, a field twice, a field nobody asked for.
-func (v *visit) form(fields ...field) (values, error) {
-	body, err := v.body(maxForm)
+func (v *visit) form(fields ...field) (values, error) { return v.formUpTo(maxForm, fields...) }
+
+// formUpTo is form for a page that takes more than the usual.
+func (v *visit) formUpTo(limit int64, fields ...field) (values, error) {
+	body, err := v.body(limit)
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		err = &discovery.Error{Kind: discovery.TooLarge, Field: "form", Code: "body_too_large", Err: tooLarge,
 			Say: "The form is larger than anything this page needs."}
@@ -102,20 +105,20 @@ func parseValues(text string, fields []field, closed bool) (values, error) {
 			if !closed {
 				continue
 			}
-			return nil, badField(plainName(name), "field_unknown", "The form has a field that this page does not have: “"+plainName(name)+"”.")
+			return nil, badField(plainName(name), "field_unknown", "The form has a field that this page does not have: “%s”.", plainName(name))
 		}
 		if _, twice := out[name]; twice {
-			return nil, badField(name, "field_repeated", "The field “"+name+"” was sent more than once.")
+			return nil, badField(name, "field_repeated", "The field “%s” was sent more than once.", name)
 		}
 		if len(rawValue) > 3*fields[i].max {
-			return nil, badField(name, "field_long", "The field “"+name+"” is too long.")
+			return nil, badField(name, "field_long", "The field “%s” is too long.", name)
 		}
 		value, err := url.QueryUnescape(rawValue)
 		switch {
 		case err != nil || !clean(value):
-			return nil, badField(name, "field_encoding", "The field “"+name+"” is not valid text.")
+			return nil, badField(name, "field_encoding", "The field “%s” is not valid text.", name)
 		case len(value) > fields[i].max:
-			return nil, badField(name, "field_long", "The field “"+name+"” is too long.")
+			return nil, badField(name, "field_long", "The field “%s” is too long.", name)
 		}
 		out[name] = value
 	}
@@ -133,6 +136,6 @@ func plainName(s string) string {
 	return s
 }
 
-func badField(name, code, say string) error {
-	return &discovery.Error{Kind: discovery.Invalid, Field: name, Code: code, Say: say}
+func badField(name, code, say string, args ...any) error {
+	return &discovery.Error{Kind: discovery.Invalid, Field: name, Code: code, Say: say, Args: args}
 }

@@ -46,7 +46,7 @@ func (s *Site) redeem(v *visit) error {
 		wrong = twice(f["new"], f["confirm"])
 	}
 	if wrong != nil {
-		return v.showInvitation(http.StatusBadRequest, f["token"], inv, keep, wrong)
+		return v.showInvitation(http.StatusBadRequest, f["token"], inv, keep, v.told(wrong))
 	}
 	in, err := s.Store.RedeemInvitation(v.r.Context(), v.portal.ID, v.newVisitor(), portal.Secret(f["token"]),
 		portal.Secret(f["temporary"]), portal.Secret(f["new"]), keep)
@@ -68,7 +68,7 @@ func (v *visit) showInvitation(status int, token string, inv portal.Invitation, 
 	p := invitationPage{
 		Portal: v.portal.Name, Address: inv.Address.Clear(), Jurisdiction: v.site.Jurisdiction,
 		Token: token, MayKeep: v.portal.KeepSigned, Keep: keep,
-		Temporary: temporaryField(), New: newField(), Confirm: confirmField(), Rules: portal.PasswordRules,
+		Temporary: v.temporaryField(), New: v.newField(), Confirm: v.confirmField(), Rules: v.rules(),
 	}
 	p.Form = withProblem(wrong, &p.Temporary, &p.New, &p.Confirm)
 	return v.render(status, "invitation", p)

@@ -44,6 +44,16 @@ func (v *visit) t(key string, args ...any) string {
 	return v.site.pages.T(v.r.Context(), key, args...)
 }
 
+// told is a failure with what it says in the visitor's language; nil for none.
+func (v *visit) told(e *discovery.Error) *discovery.Error {
+	if e == nil {
+		return nil
+	}
+	c := *e
+	c.Say, c.Args = v.say(e), nil
+	return &c
+}
+
 // say is what a failure tells the visitor.
 func (v *visit) say(e *discovery.Error) string { return v.t(e.Say, e.Args...) }
 
@@ -91,6 +101,17 @@ func (v *visit) day(t time.Time) moment {
 	c, zone := v.culture()
 	t = t.In(zone)
 	return moment{Human: c.Date(t), Machine: t.Format(time.DateOnly)}
+}
+
+// length is a length of time as people say it, rounded down.
+func (v *visit) length(d time.Duration) string {
+	switch {
+	case d >= 48*time.Hour:
+		return v.t("%d days", int(d/(24*time.Hour)))
+	case d >= time.Hour:
+		return v.t("%d hours", int(d/time.Hour))
+	}
+	return v.t("%d minutes", int(d/time.Minute))
 }
 
 // chooseLanguage is the form below every page. An account's own choice is made in

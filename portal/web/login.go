@@ -28,14 +28,14 @@ func (s *Site) login(v *visit) error {
 		} else if !errors.Is(err, portal.ErrNoSession) {
 			return err
 		}
-		return v.showAddress(http.StatusOK, addressPage{Email: emailField("")})
+		return v.showAddress(http.StatusOK, addressPage{Email: v.emailField("")})
 	}
 	a, err := v.attempt(handle)
 	if err != nil {
 		return v.startAgain(err, "/")
 	}
 	if a.Address.IsZero() || q["edit"] != "" {
-		return v.showAddress(http.StatusOK, addressPage{Attempt: handle, Then: a.ReturnTo, Email: emailField(a.Address.Clear())})
+		return v.showAddress(http.StatusOK, addressPage{Attempt: handle, Then: a.ReturnTo, Email: v.emailField(a.Address.Clear())})
 	}
 	return s.nextStep(v, handle, a.Address)
 }
@@ -53,7 +53,7 @@ func (s *Site) takeAddress(v *visit) error {
 		if err != nil {
 			return err
 		}
-		p := addressPage{Attempt: f["attempt"], Then: f["then"], Email: emailField(f["email"]).With(e.Say)}
+		p := addressPage{Attempt: f["attempt"], Then: f["then"], Email: v.emailField(f["email"]).With(e.Say)}
 		return v.showAddress(e.Kind.Status(), p)
 	}
 	if handle := f["attempt"]; handle != "" {
@@ -147,7 +147,7 @@ func (s *Site) takePassword(v *visit) error {
 	}
 	if f["password"] == "" {
 		return v.showPassword(http.StatusBadRequest, handle, a, keep,
-			&discovery.Error{Field: "password", Say: "Enter your password."})
+			v.told(&discovery.Error{Field: "password", Say: "Enter your password."}))
 	}
 	in, err := s.Store.SignInPassword(v.r.Context(), v.portal.ID, v.visitor(), handle, portal.Secret(f["password"]), keep)
 	s.count(discovery.Password, in, err)
@@ -199,7 +199,7 @@ func (v *visit) startAgain(err error, then string) error {
 	var e *discovery.Error
 	errors.As(err, &e)
 	return v.showAddress(e.Kind.Status(), addressPage{
-		Notice: e.Say, Reference: page.Reference(v.r.Context()), Then: then, Email: emailField(""),
+		Notice: v.say(e), Reference: page.Reference(v.r.Context()), Then: then, Email: v.emailField(""),
 	})
 }
 
@@ -221,7 +221,7 @@ func (v *visit) showPassword(status int, handle string, a portal.Attempt, keep b
 		Portal: v.portal.Name, Contact: v.portal.Contact,
 		Attempt: handle, Then: a.ReturnTo, Address: a.Address.Clear(),
 		Other: editPath(handle), Forgot: "/password/forgot?attempt=" + url.QueryEscape(handle),
-		Password: page.Field{Name: "password", Label: "Password", Type: "password", Autocomplete: "current-password"},
+		Password: page.Field{Name: "password", Label: v.t("Password"), Type: "password", Autocomplete: "current-password"},
 		MayKeep:  v.portal.KeepSigned, Keep: keep,
 	}
 	p.Form = withProblem(wrong, &p.Password)
@@ -245,8 +245,8 @@ func withProblem(wrong *discovery.Error, fields ...*page.Field) page.Form {
 	return form
 }
 
-func emailField(value string) page.Field {
-	return page.Field{Name: "email", Label: "E-mail address", Type: "email", Value: value, Autocomplete: "username"}
+func (v *visit) emailField(value string) page.Field {
+	return page.Field{Name: "email", Label: v.t("E-mail address"), Type: "email", Value: value, Autocomplete: "username"}
 }
 
 func editPath(handle string) string { return "/login?edit=1&attempt=" + url.QueryEscape(handle) }
@@ -258,6 +258,10 @@ func (s *Site) count(method discovery.SignIn, in portal.SignedIn, err error) {
 	switch {
 	case err == nil && in.MustChange:
 		outcome = "must_change"
+	case err == nil && in.Next == portal.IsProved:
+		outcome = "proved"
+	case err == nil && in.Next != portal.In:
+		outcome = "needs_" + string(in.Next)
 	case err == nil:
 	case errors.As(err, &e) && e.Kind == discovery.TooMany:
 		outcome = "throttled"

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"io/fs"
 	"net/http/httptest"
 	"testing"
 	"time"
@@ -11,13 +12,23 @@ import (
 	"github.com/domicile-sso/domicile/portal"
 )
 
+// someone is a visitor who asks for no language.
+func someone() *visit {
+	set, err := page.New(files, page.Options{Locales: []fs.FS{files}})
+	if err != nil {
+		panic(err)
+	}
+	return &visit{site: &Site{pages: set}, r: httptest.NewRequest("GET", "/", nil)}
+}
+
 // samples are every page in every shape a person may meet, by page name and a
 // word for the shape.
 func samples() map[string]map[string]any {
 	const who = "ada.lovelace@acme.example"
+	v := someone()
 	handle := "lJq3i0oA6d1Vw5m7y2Zk9QxB4nT8cRfE"
 	email := func(value, wrong string) (page.Field, page.Form) {
-		f := emailField(value).With(wrong)
+		f := v.emailField(value).With(wrong)
 		return f, page.Check(&f)
 	}
 	empty, emptyForm := email("", "")
@@ -34,18 +45,18 @@ func samples() map[string]map[string]any {
 		p.Form = withProblem(wrong, &p.Password)
 		return p
 	}
-	change := changePage{Attempt: handle, Address: who, Other: editPath(handle), Temporary: temporaryField(), New: newField(), Confirm: confirmField(), Rules: portal.PasswordRules}
+	change := changePage{Attempt: handle, Address: who, Other: editPath(handle), Temporary: v.temporaryField(), New: v.newField(), Confirm: v.confirmField(), Rules: portal.PasswordRules}
 	changeBad := change
 	change.Form = withProblem(nil, &change.Temporary, &change.New, &change.Confirm)
 	changeBad.Form = withProblem(&discovery.Error{Field: "temporary", Say: "That is not right. What you entered ends with a blank, which copying often adds: remove it and try again."},
 		&changeBad.Temporary, &changeBad.New, &changeBad.Confirm)
-	reset := resetPage{Portal: "Acme Corporation", Token: handle, New: newField(), Confirm: confirmField(), Rules: portal.PasswordRules}
+	reset := resetPage{Portal: "Acme Corporation", Token: handle, New: v.newField(), Confirm: v.confirmField(), Rules: portal.PasswordRules}
 	reset.Form = withProblem(nil, &reset.New, &reset.Confirm)
 	old := accountPasswordPage{Address: who, Old: page.Field{Name: "old", Label: "Password you have now", Type: "password", Autocomplete: "current-password"},
-		New: newField(), Confirm: confirmField(), Rules: portal.PasswordRules}
+		New: v.newField(), Confirm: v.confirmField(), Rules: portal.PasswordRules}
 	old.Form = withProblem(&discovery.Error{Field: "confirm", Say: "This is not the same as the new password above."}, &old.Old, &old.New, &old.Confirm)
 	invited := invitationPage{Portal: "Acme Corporation", Address: who, Jurisdiction: "EU", Token: handle,
-		Temporary: temporaryField(), New: newField(), Confirm: confirmField(), MayKeep: true, Rules: portal.PasswordRules}
+		Temporary: v.temporaryField(), New: v.newField(), Confirm: v.confirmField(), MayKeep: true, Rules: portal.PasswordRules}
 	invited.Form = withProblem(nil, &invited.Temporary, &invited.New, &invited.Confirm)
 	at := momentOf(time.Date(2026, 11, 20, 18, 5, 0, 0, time.UTC))
 
@@ -85,8 +96,6 @@ func samples() map[string]map[string]any {
 			"bare": homePage{Portal: "Acme Corporation", Host: "acme.eu.example.com", Address: who, Jurisdiction: "EU",
 				Method: "Your password for this portal", Ends: at, Idle: "Earlier if you do not use it for an hour"},
 		},
-		"account": {"any": accountPage{Address: who, Ways: []string{"Domain: your organisation’s own sign-in", "Cloud: your password for this portal"},
-			Method: "Your password for this portal", Since: at, Ends: at, HasPassword: true, Changed: true}},
 		"account_password": {"wrong": old},
 	}
 }

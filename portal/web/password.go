@@ -16,13 +16,13 @@ func (s *Site) forgotForm(v *visit) error {
 	if err != nil {
 		return err
 	}
-	p := forgotPage{Email: emailField("")}
+	p := forgotPage{Email: v.emailField("")}
 	if q["attempt"] != "" {
 		a, err := v.attempt(q["attempt"])
 		if err != nil && !errors.Is(err, portal.ErrAttempt) {
 			return err
 		}
-		p.Email = emailField(a.Address.Clear())
+		p.Email = v.emailField(a.Address.Clear())
 	}
 	return v.showForgot(http.StatusOK, p)
 }
@@ -43,7 +43,7 @@ func (s *Site) forgot(v *visit) error {
 		if err != nil {
 			return err
 		}
-		return v.showForgot(e.Kind.Status(), forgotPage{Email: emailField(f["email"]).With(e.Say)})
+		return v.showForgot(e.Kind.Status(), forgotPage{Email: v.emailField(f["email"]).With(e.Say)})
 	}
 	return v.render(http.StatusOK, "forgot_sent", forgotSentPage{
 		Portal: v.portal.Name, Address: address.Clear(), Minutes: int(portal.ForReset.Life() / time.Minute),
@@ -82,7 +82,7 @@ func (s *Site) reset(v *visit) error {
 		return v.askForAnotherLink(portal.ErrLink)
 	}
 	if wrong := twice(f["new"], f["confirm"]); wrong != nil {
-		return v.showReset(http.StatusBadRequest, f["token"], wrong)
+		return v.showReset(http.StatusBadRequest, f["token"], v.told(wrong))
 	}
 	err = s.Store.ResetPassword(v.r.Context(), v.portal.ID, v.newVisitor(), portal.Secret(f["token"]), portal.Secret(f["new"]))
 	if err != nil {
@@ -107,12 +107,12 @@ func (v *visit) askForAnotherLink(err error) error {
 		return err
 	}
 	return v.showForgot(portal.ErrLink.Kind.Status(), forgotPage{
-		Notice: portal.ErrLink.Say, Reference: page.Reference(v.r.Context()), Email: emailField(""),
+		Notice: v.say(portal.ErrLink), Reference: page.Reference(v.r.Context()), Email: v.emailField(""),
 	})
 }
 
 func (v *visit) showReset(status int, token string, wrong *discovery.Error) error {
-	p := resetPage{Portal: v.portal.Name, Token: token, New: newField(), Confirm: confirmField(), Rules: portal.PasswordRules}
+	p := resetPage{Portal: v.portal.Name, Token: token, New: v.newField(), Confirm: v.confirmField(), Rules: v.rules()}
 	p.Form = withProblem(wrong, &p.New, &p.Confirm)
 	return v.render(status, "reset", p)
 }
@@ -145,7 +145,7 @@ func (s *Site) replaceTemporary(v *visit) error {
 		wrong = twice(f["new"], f["confirm"])
 	}
 	if wrong != nil {
-		return v.showTemporary(http.StatusBadRequest, handle, a, wrong)
+		return v.showTemporary(http.StatusBadRequest, handle, a, v.told(wrong))
 	}
 	in, err := s.Store.ChangeTemporaryPassword(v.r.Context(), v.portal.ID, v.visitor(), handle,
 		portal.Secret(f["temporary"]), portal.Secret(f["new"]))
@@ -166,7 +166,7 @@ func (s *Site) replaceTemporary(v *visit) error {
 func (v *visit) showTemporary(status int, handle string, a portal.Attempt, wrong *discovery.Error) error {
 	p := changePage{
 		Attempt: handle, Then: a.ReturnTo, Address: a.Address.Clear(), Other: editPath(handle),
-		Temporary: temporaryField(), New: newField(), Confirm: confirmField(), Rules: portal.PasswordRules,
+		Temporary: v.temporaryField(), New: v.newField(), Confirm: v.confirmField(), Rules: v.rules(),
 	}
 	p.Form = withProblem(wrong, &p.Temporary, &p.New, &p.Confirm)
 	return v.render(status, "change", p)
@@ -186,7 +186,7 @@ func (s *Site) changePassword(v *visit) error {
 		wrong = twice(f["new"], f["confirm"])
 	}
 	if wrong != nil {
-		return v.showPasswordChange(http.StatusBadRequest, wrong)
+		return v.showPasswordChange(http.StatusBadRequest, v.told(wrong))
 	}
 	in, err := s.Store.ChangePassword(v.r.Context(), v.portal.ID, v.visitor(), v.token(SessionCookie),
 		portal.Secret(f["old"]), portal.Secret(f["new"]))
@@ -208,23 +208,32 @@ func (s *Site) changePassword(v *visit) error {
 func (v *visit) showPasswordChange(status int, wrong *discovery.Error) error {
 	p := accountPasswordPage{
 		Address: v.member.Account.Primary.Clear(),
-		Old:     page.Field{Name: "old", Label: "Password you have now", Type: "password", Autocomplete: "current-password"},
-		New:     newField(), Confirm: confirmField(), Rules: portal.PasswordRules,
+		Old:     page.Field{Name: "old", Label: v.t("Password you have now"), Type: "password", Autocomplete: "current-password"},
+		New:     v.newField(), Confirm: v.confirmField(), Rules: v.rules(),
 	}
 	p.Form = withProblem(wrong, &p.Old, &p.New, &p.Confirm)
 	return v.render(status, "account_password", p)
 }
 
-func newField() page.Field {
-	return page.Field{Name: "new", Label: "New password", Type: "password", Autocomplete: "new-password", Describe: "rules"}
+func (v *visit) newField() page.Field {
+	return page.Field{Name: "new", Label: v.t("New password"), Type: "password", Autocomplete: "new-password", Describe: "rules"}
 }
 
-func confirmField() page.Field {
-	return page.Field{Name: "confirm", Label: "New password once more", Type: "password", Autocomplete: "new-password"}
+func (v *visit) confirmField() page.Field {
+	return page.Field{Name: "confirm", Label: v.t("New password once more"), Type: "password", Autocomplete: "new-password"}
 }
 
-func temporaryField() page.Field {
-	return page.Field{Name: "temporary", Label: "Temporary password", Type: "password", Autocomplete: "current-password"}
+func (v *visit) temporaryField() page.Field {
+	return page.Field{Name: "temporary", Label: v.t("Temporary password"), Type: "password", Autocomplete: "current-password"}
+}
+
+// rules are what a good password is, for the page that asks for one.
+func (v *visit) rules() []string {
+	var rules []string
+	for _, r := range portal.PasswordRules {
+		rules = append(rules, v.t(r))
+	}
+	return rules
 }
 
 // missing is what to say about a field that was left empty, or nil.

@@ -26,50 +26,22 @@ func (s *Site) home(v *visit) error {
 		Portal: v.portal.Name, Host: v.r.Host,
 		Name: a.GivenName, FullName: strings.TrimSpace(a.GivenName + " " + a.FamilyName), Address: a.Primary.Clear(),
 		Jurisdiction: s.Jurisdiction, Region: cmp.Or(s.StandsInFor, s.RegionName), // where the data lies
-		Method: method, Ends: momentOf(sess.Absolute),
+		Method: method, Ends: v.when(sess.Absolute),
 	}
 	idle, _ := s.Store.Lifetimes.Of(sess.Kept)
-	p.Idle = "Earlier if you do not use it for " + inWords(idle)
+	p.Idle = v.t("Earlier if you do not use it for %s", v.length(idle))
 	if s.remembers() {
 		p.Remember = "/remember"
 	}
 	return v.render(http.StatusOK, "home", p)
 }
 
-func (s *Site) account(v *visit) error {
-	sess := v.member
-	method, err := s.methodName(v, sess)
-	if err != nil {
-		return err
-	}
-	d, known, err := s.Store.DomainFor(v.r.Context(), v.portal.ID, sess.Account.Primary.Domain())
-	if err != nil {
-		return fmt.Errorf("find domain: %w", err)
-	}
-	p := accountPage{
-		Address: sess.Account.Primary.Clear(), Method: method,
-		Since: momentOf(sess.Started), Ends: momentOf(sess.Absolute),
-		HasPassword: sess.Method == discovery.Password,
-	}
-	if known && d.Connection != "" {
-		p.Ways = append(p.Ways, "Domain: your organisation’s own sign-in")
-	}
-	if !known || d.AllowsPassword() {
-		p.Ways = append(p.Ways, "Cloud: your password for this portal")
-	}
-	if c, err := v.r.Cookie(noticeCookie); err == nil && !v.passive() {
-		p.Changed = c.Value == passwordChanged
-		v.dropCookie(noticeCookie, http.SameSiteLaxMode)
-	}
-	return v.render(http.StatusOK, "account", p)
-}
-
 // methodName says how a session was signed in, in words.
 func (s *Site) methodName(v *visit, sess *portal.Session) (string, error) {
 	if sess.Connection == "" {
-		return "Your password for this portal", nil
+		return v.t("Your password for this portal"), nil
 	}
-	name := "Your organisation’s own sign-in"
+	name := v.t("Your organisation’s own sign-in")
 	c, _, err := s.Store.Connection(v.r.Context(), v.portal.ID, sess.Connection)
 	var e *discovery.Error
 	if errors.As(err, &e) && e.Kind == discovery.NotFound {
@@ -82,19 +54,7 @@ func (s *Site) methodName(v *visit, sess *portal.Session) (string, error) {
 	if c.Kind == federation.OIDC {
 		protocol = "OpenID Connect"
 	}
-	return name + ": " + c.Name + " (" + protocol + ")", nil
-}
-
-// endSessions signs the account out everywhere.
-func (s *Site) endSessions(v *visit) error {
-	if _, err := v.form(); err != nil {
-		return err
-	}
-	if err := s.Store.SignOutAll(v.r.Context(), v.portal.ID, v.visitor(), v.member.Account.ID); err != nil {
-		return fmt.Errorf("sign out everywhere: %w", err)
-	}
-	v.forget()
-	return v.render(http.StatusOK, "signedout", signedoutPage{Portal: v.portal.Name, Everywhere: true})
+	return v.t("Your organisation’s own sign-in: %s (%s)", c.Name, protocol), nil
 }
 
 // askSignOut is for who follows a link to /logout: a GET never signs out.
@@ -115,6 +75,10 @@ func (s *Site) signOut(v *visit) error {
 	if _, err := v.form(); err != nil {
 		return err
 	}
+	return s.signOutHere(v)
+}
+
+func (s *Site) signOutHere(v *visit) error {
 	p := signedoutPage{Portal: v.portal.Name}
 	if token := v.token(SessionCookie); token != "" {
 		ended, err := s.Store.SignOut(v.r.Context(), v.portal.ID, v.visitor(), token)

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"strconv"
 	"time"
 
 	"github.com/domicile-sso/domicile/discovery/page"
@@ -108,15 +107,6 @@ type homePage struct {
 	Remember             string // local path; empty: not offered
 }
 
-type accountPage struct {
-	Address     string
-	Ways        []string
-	Method      string
-	Since, Ends moment
-	HasPassword bool
-	Changed     bool // the password, a moment ago
-}
-
 type accountPasswordPage struct {
 	page.Form
 	Address           string
@@ -134,21 +124,4 @@ func (m moment) String() string { return m.Human }
 func momentOf(t time.Time) moment {
 	t = t.UTC()
 	return moment{Human: t.Format("2 January 2006, 15:04 UTC"), Machine: t.Format(time.RFC3339)}
-}
-
-// inWords is a length of time as people say it, rounded down.
-func inWords(d time.Duration) string {
-	count := func(n int, unit string) string {
-		if n == 1 {
-			return "one " + unit
-		}
-		return strconv.Itoa(n) + " " + unit + "s"
-	}
-	switch {
-	case d >= 48*time.Hour:
-		return count(int(d/(24*time.Hour)), "day")
-	case d >= time.Hour:
-		return count(int(d/time.Hour), "hour")
-	}
-	return count(int(d/time.Minute), "minute")
 }

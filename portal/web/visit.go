@@ -123,6 +123,8 @@ func (v *visit) visitor() portal.Visitor {
 		Browser:   v.token(browserCookie),
 		Client:    page.Client(v.r.Context()),
 		Reference: page.Reference(v.r.Context()),
+		Agent:     portal.AgentName(v.r.UserAgent()),
+		Country:   page.Country(v.r.Context()),
 	}
 	if v.member != nil {
 		who.Actor = v.member.Account.ID
@@ -225,7 +227,6 @@ func (v *visit) shown(err error) (*discovery.Error, error) {
 	if c.Say == "" {
 		c.Say = "That did not work. Please try again."
 	}
-	c.Say, c.Args = v.say(&c), nil
 	page.RetryAfter(v.w, c.Retry)
-	return &c, nil
+	return v.told(&c), nil
 }
