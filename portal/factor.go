@@ -17,9 +17,9 @@ func StepAt(t time.Time) int64 { return t.Unix() / StepSeconds }
 type FactorKind string
 
 const (
-	TOTP    FactorKind = "totp"    // codes of an authenticator app (RFC 6238)
-	SMS     FactorKind = "sms"     // codes sent to a cell number
-	Passkey FactorKind = "passkey" // WebAuthn
+	TOTPFactor    FactorKind = "totp"    // codes of an authenticator app (RFC 6238)
+	SMSFactor     FactorKind = "sms"     // codes sent to a cell number
+	PasskeyFactor FactorKind = "passkey" // WebAuthn
 )
 
 // RecoveryCode is not a factor of its own, but what stands in for one that was
@@ -62,4 +62,70 @@ func (w Ways) MayRemove(id string) error {
 			Say: "This portal demands a second factor, and this is your only one. Add another one first, then remove this."}
 	}
 	return nil
+}
+
+// A Half is half a sign-in as its pages show it.
+type Half struct {
+	Account   Account
+	Next      Next // NeedsSecond or NeedsEnrol
+	Purpose   AttemptPurpose
+	ReturnTo  string
+	Ways      Ways
+	Phones    []Phone // telephones that a code can be sent to
+	Sent      bool    // one was, and still counts
+	TrustDays int     // 0: trust in the browser is not offered
+	Texts     bool    // the region can send text messages
+}
+
+// A Phone is a telephone that is a factor, in the words of somebody who has proved
+// the first step only.
+type Phone struct {
+	Factor string // its ID
+	Hint   string // the last two digits
+}
+
+// A FactorTry is a code and what it is meant to be.
+type FactorTry struct {
+	Way   string // totp, sms or [RecoveryCode]
+	Code  Secret
+	Trust bool // spare this browser the factor from now on
+}
+
+// Shape reports why the text is no code at all, or nil. That is no guess and is
+// not counted.
+func (t FactorTry) Shape() error {
+	switch t.Way {
+	case string(TOTPFactor), string(SMSFactor):
+		if TypedCode(t.Code) == "" {
+			return ErrFactorShape
+		}
+	case RecoveryCode:
+		if RecoveryDigest("", t.Code) == nil {
+			return &discovery.Error{Kind: discovery.Invalid, Field: "code", Code: "recovery_code_shape",
+				Say: "A recovery code has sixteen letters and digits. Enter it as it was shown to you."}
+		}
+	default:
+		return ErrAttempt
+	}
+	return nil
+}
+
+// A FactorEvent is what a mail about second factors tells.
+type FactorEvent string
+
+const (
+	FactorAdded          FactorEvent = "added"
+	FactorRemoved        FactorEvent = "removed"
+	FactorRemovedByOther FactorEvent = "removed-by-administrator"
+	FactorGuessed        FactorEvent = "guessed" // the first step was right and five codes were wrong
+	CodesDrawn           FactorEvent = "codes"
+	CodeUsed             FactorEvent = "code-used"
+)
+
+// FactorNews is what has happened to the factors of an account.
+type FactorNews struct {
+	What FactorEvent
+	Kind FactorKind `json:",omitempty"`
+	Name string     `json:",omitempty"`
+	Left int        `json:",omitempty"` // recovery codes
 }

@@ -43,6 +43,8 @@ type SignedIn struct {
 	MustChange bool
 	Next       Next
 	Attempt    string // set with Next
+	UsedCode   bool   // a recovery code stood in for the factor …
+	CodesLeft  int    // … and so many are left
 	Account    Account
 }
 

@@ -98,24 +98,28 @@ func (u *unit) trust(ctx context.Context, accountID string, browser []byte) erro
 // than the one it was done in, half sign-ins and trust in browsers are over, since
 // they may be those of whoever it was changed because of.
 func (u *unit) factorChanged(ctx context.Context, accountID, sessionID string) error {
-	var generation int64
-	err := u.QueryRowContext(ctx, `UPDATE accounts SET generation = generation + 1 WHERE id = $1 RETURNING generation`, accountID).Scan(&generation)
+	_, err := u.endGeneration(ctx, accountID, sessionID)
+	return err
+}
+
+func (u *unit) endGeneration(ctx context.Context, accountID, sessionID string) (generation int64, err error) {
+	err = u.QueryRowContext(ctx, `UPDATE accounts SET generation = generation + 1 WHERE id = $1 RETURNING generation`, accountID).Scan(&generation)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if _, err := u.ExecContext(ctx, `UPDATE sessions SET generation = $1 WHERE account = $2 AND id = $3`, generation, accountID, sessionID); err != nil {
-		return err
+	if _, err := u.ExecContext(ctx, `UPDATE sessions SET generation = $1 WHERE account = $2 AND id = $3 AND id <> ''`, generation, accountID, sessionID); err != nil {
+		return 0, err
 	}
 	for _, q := range []string{
 		`DELETE FROM sessions WHERE account = $1 AND generation < $2`,
 		`DELETE FROM passed WHERE account = $1 AND generation < $2`,
 	} {
 		if _, err := u.ExecContext(ctx, q, accountID, generation); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	_, err = u.ExecContext(ctx, `UPDATE devices SET trusted = 0 WHERE account = $1 AND trusted > 0`, accountID)
-	return err
+	return generation, err
 }
 
 var errNoFactor = &discovery.Error{Kind: discovery.NotFound, Code: "factor_unknown", Say: "There is no such second factor."}

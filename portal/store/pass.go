@@ -262,16 +262,12 @@ func (u *unit) half(ctx context.Context, handle string) (half, error) {
 	return u.s.readHalf(ctx, u, u.portal, u.visitor, handle)
 }
 
-// finish ends a half with the factor that was missing, or that has just been set
-// up: whoever calls it has checked that. kind is how it was shown, for the audit
-// log. trust remembers the browser.
+// finish ends a half with the factor that was missing: whoever calls it has
+// checked that. kind is how it was shown, for the audit log. trust remembers the
+// browser.
 func (u *unit) finish(ctx context.Context, handle string, h half, kind string, trust bool) (portal.SignedIn, error) {
-	ok, err := one(ctx, u, `DELETE FROM passed WHERE attempt = $1 AND proved = 0`, h.digest)
-	if err != nil {
+	if err := u.claimHalf(ctx, h); err != nil {
 		return portal.SignedIn{}, err
-	}
-	if !ok {
-		return portal.SignedIn{}, portal.ErrAttempt
 	}
 	u.audit(portal.Event{Account: h.account.ID, Action: "factor.used", Method: kind})
 	h.entry.proved = u.now
@@ -280,6 +276,41 @@ func (u *unit) finish(ctx context.Context, handle string, h half, kind string, t
 		return in, err
 	}
 	return in, u.trust(ctx, h.account.ID, h.entry.browser)
+}
+
+// claimHalf takes a half out of its table: of two that finish it, one does.
+func (u *unit) claimHalf(ctx context.Context, h half) error {
+	ok, err := one(ctx, u, `DELETE FROM passed WHERE attempt = $1 AND proved = 0`, h.digest)
+	if err == nil && !ok {
+		return portal.ErrAttempt
+	}
+	if err != nil {
+		return err
+	}
+	_, err = u.ExecContext(ctx, `DELETE FROM challenges WHERE owner = $1`, h.digest)
+	return err
+}
+
+// missedHalf counts a wrong code. After the last try the sign-in is over, and its
+// owner hears of it: whoever tried knows the first step.
+func (u *unit) missedHalf(ctx context.Context, h half, kind string, cause error) error {
+	no := portal.Event{Account: h.account.ID, Action: "factor.refused", Method: kind}
+	if h.tries+1 < portal.HalfTries {
+		if _, err := u.ExecContext(ctx, `UPDATE passed SET tries = tries + 1 WHERE attempt = $1`, h.digest); err != nil {
+			return err
+		}
+		return u.refuse(no, cause)
+	}
+	if err := u.claimHalf(ctx, h); err != nil {
+		return err
+	}
+	if err := u.finishAttempt(ctx, h.digest); err != nil {
+		return err
+	}
+	if err := u.tellFactor(ctx, h.account, portal.Letter{Factor: portal.FactorNews{What: portal.FactorGuessed}}); err != nil {
+		return err
+	}
+	return u.refuse(no, portal.ErrHalfOver)
 }
 
 // Proof reads a proof that was asked for by a session: whose account it is. It
