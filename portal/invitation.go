@@ -23,7 +23,17 @@ type Invitation struct {
 	By         string // account ID of who invited; empty: the operator
 	Federated  bool   // the person signs in with the organisation's own sign-in: no temporary password
 	Wait       bool   // make the account and send nothing yet
+	Again      bool   // send it also to who has one that can still be taken up; what was sent before is void then
 }
+
+// An InviteOutcome is what became of an invitation.
+type InviteOutcome string
+
+const (
+	InvitedNow    InviteOutcome = "invited"
+	InvitedBefore InviteOutcome = "pending" // the person has an invitation that can be taken up: nothing was sent
+	ActiveAlready InviteOutcome = "active"  // the person is here already: nothing was sent
+)
 
 // An InvitedAccount is a person who has not come yet.
 type InvitedAccount struct {

@@ -17,19 +17,27 @@ import (
 // and the domain of the address the portal's approval; the operator (By is
 // empty) stands above both.
 func (s *Store) Invite(ctx context.Context, v portal.Visitor, inv portal.Invitation) (changed bool, err error) {
+	inv.Again = true
+	outcome, err := s.InviteOnce(ctx, v, inv)
+	return outcome == portal.InvitedNow, err
+}
+
+// InviteOnce is Invite for lists that may be sent twice: unless inv.Again is set,
+// who has an invitation that can still be taken up keeps it.
+func (s *Store) InviteOnce(ctx context.Context, v portal.Visitor, inv portal.Invitation) (outcome portal.InviteOutcome, err error) {
 	if inv.Address.IsZero() {
-		return false, &discovery.Error{Kind: discovery.Invalid, Field: "email", Code: "address_empty", Say: "Enter the address to invite."}
+		return "", &discovery.Error{Kind: discovery.Invalid, Field: "email", Code: "address_empty", Say: "Enter the address to invite."}
 	}
 	draft, err := s.draftInvitation(ctx, inv)
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	buckets := portal.InvitationBuckets(inv)
 	if wait, err := s.charge(ctx, buckets...); err != nil || wait > 0 {
 		if err == nil {
 			err = portal.TooMany("mail_throttled", wait)
 		}
-		return false, err
+		return "", err
 	}
 	err = s.change(ctx, inv.Portal, v, func(u *unit) error {
 		by, err := u.inviter(ctx, inv.By)
@@ -40,14 +48,16 @@ func (s *Store) Invite(ctx context.Context, v portal.Visitor, inv portal.Invitat
 		if err != nil {
 			return err
 		}
-		changed, err = u.invite(ctx, by, approved, inv, draft)
+		outcome, err = u.invite(ctx, by, approved, inv, draft)
 		return err
 	})
-	if !changed || err != nil {
+	if err != nil || outcome != portal.InvitedNow {
 		err = errors.Join(err, s.refund(ctx, buckets...)) // no mail went out
-		changed = false
 	}
-	return changed, err
+	if err != nil {
+		return "", err
+	}
+	return outcome, nil
 }
 
 // A draft is what an invitation needs that takes too long to make while others
@@ -89,43 +99,44 @@ func (u *unit) inviter(ctx context.Context, id string) (*portal.Account, error) 
 
 // invite is one invitation in a use case that may hold many. An error of a rule
 // has changed nothing.
-func (u *unit) invite(ctx context.Context, by *portal.Account, approved []portal.ApprovedDomain, inv portal.Invitation, d draft) (changed bool, err error) {
+func (u *unit) invite(ctx context.Context, by *portal.Account, approved []portal.ApprovedDomain, inv portal.Invitation, d draft) (portal.InviteOutcome, error) {
 	a, err := accountByAddress(ctx, u, u.portal, inv.Address)
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	if a == nil {
-		return true, u.inviteStranger(ctx, by, approved, inv, d)
+		return portal.InvitedNow, u.inviteStranger(ctx, by, approved, inv, d)
 	}
 	if a.Status == portal.Active {
-		return false, nil
+		return portal.ActiveAlready, nil
+	}
+	i, _, err := invitationOf(ctx, u, u.portal, a.ID)
+	if err != nil {
+		return "", err
+	}
+	if !i.Withdrawn {
+		if err := portal.MayInvite(a.Status); err != nil {
+			return "", err
+		}
+	}
+	pending := !i.Made.IsZero() && !i.Over(u.now)
+	if inv.Wait || pending && !inv.Again {
+		return portal.InvitedBefore, nil
 	}
 	if by != nil {
 		if err := portal.MayManage(*by, a.Account); err != nil {
-			return false, err
+			return "", err
 		}
-	}
-	withdrawn, err := u.withdrawn(ctx, a)
-	if err != nil {
-		return false, err
-	}
-	if !withdrawn {
-		if err := portal.MayInvite(a.Status); err != nil {
-			return false, err
-		}
-	}
-	if inv.Wait {
-		return false, nil // there is an account already, and nothing is to be sent
 	}
 	if a.Status != portal.Invited {
 		if err := u.setStatus(ctx, &a.Account, portal.Invited); err != nil {
-			return false, err
+			return "", err
 		}
 		if err := u.publishAccount(ctx, a.ID); err != nil {
-			return false, err
+			return "", err
 		}
 	}
-	return true, u.sendInvitation(ctx, a, by, inv, d)
+	return portal.InvitedNow, u.sendInvitation(ctx, a, by, inv, d)
 }
 
 func (u *unit) inviteStranger(ctx context.Context, by *portal.Account, approved []portal.ApprovedDomain, inv portal.Invitation, d draft) error {
@@ -239,17 +250,6 @@ func (u *unit) sendInvitation(ctx context.Context, a *account, by *portal.Accoun
 		return err
 	}
 	return u.post(ctx, a, portal.Letter{Kind: portal.TemporaryLetter, To: inv.Address, Temporary: d.temporary, Expires: t.Expires})
-}
-
-// withdrawn reports whether an account is disabled for no other reason than that
-// its invitation was withdrawn.
-func (u *unit) withdrawn(ctx context.Context, a *account) (bool, error) {
-	var generation int64
-	err := u.QueryRowContext(ctx, `SELECT withdrawn FROM invitations WHERE account = $1`, a.ID).Scan(&generation)
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
-	}
-	return generation > 0 && generation == a.Generation && a.Status == portal.Disabled && a.MergedInto == "", err
 }
 
 var errNotInvited = &discovery.Error{Kind: discovery.Conflict, Code: "not_invited_now",
@@ -376,15 +376,22 @@ func (s *Store) Invitations(ctx context.Context, portalID string, limit int) ([]
 // InvitationOf is the invitation of one account; ok is false when there is none
 // that anything can be done with.
 func (s *Store) InvitationOf(ctx context.Context, portalID, accountID string) (i portal.InvitedAccount, ok bool, err error) {
+	i, ok, err = invitationOf(ctx, s.db, portalID, accountID)
+	return i, ok, failed("read invitation", err)
+}
+
+func invitationOf(ctx context.Context, q querier, portalID, accountID string) (i portal.InvitedAccount, ok bool, err error) {
 	var made, ends, withdrawn int64
-	a, err := scanAccount(s.db.QueryRowContext(ctx, `SELECT `+accountColumns+`, i.inviter, i.made, i.ends, i.withdrawn FROM`+accountTables+`
+	a, err := scanAccount(q.QueryRowContext(ctx, `SELECT `+accountColumns+`, i.inviter, i.made, i.ends, i.withdrawn FROM`+accountTables+`
 		JOIN invitations i ON i.account = a.id WHERE i.portal = $1 AND a.id = $2`, portalID, accountID), &i.Inviter, &made, &ends, &withdrawn)
 	if errors.Is(err, sql.ErrNoRows) {
 		return i, false, nil
 	}
 	i.Account, i.Made, i.Ends = a.Account, when(made), when(ends)
+	// Disabled for no other reason than that it was withdrawn: whatever was done to
+	// the account since has raised its generation.
 	i.Withdrawn = a.Status == portal.Disabled && withdrawn > 0 && withdrawn == a.Generation && a.MergedInto == ""
-	return i, err == nil && (a.Status == portal.Invited || i.Withdrawn), failed("read invitation", err)
+	return i, err == nil && (a.Status == portal.Invited || i.Withdrawn), err
 }
 
 // InvitationByToken reads an invitation for the page that shows its form. It
