@@ -2,8 +2,10 @@ package web
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/text/language"
@@ -68,17 +70,12 @@ func (s *Site) sessions(v *visit) error {
 // noticed is what the answer before this one left to be said, if it is one of
 // these.
 func (v *visit) noticed(words map[string]string) string {
-	c, err := v.r.Cookie(noticeCookie)
-	if err != nil || v.passive() || words[c.Value] == "" {
-		return ""
-	}
-	v.dropCookie(noticeCookie, http.SameSiteLaxMode)
-	return words[c.Value]
+	return words[v.noted(slices.Collect(maps.Keys(words))...)]
 }
 
 // backTo leads to a page of this site that says, once, what has been done.
 func (v *visit) backTo(path, notice string) error {
-	v.setCookie(noticeCookie, portal.Secret(notice), noticeLife, http.SameSiteLaxMode)
+	v.note(notice)
 	return v.redirect(path)
 }
 
