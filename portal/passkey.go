@@ -26,9 +26,6 @@ const (
 	// CeremonyLife is how long a challenge waits for its answer.
 	CeremonyLife = 5 * time.Minute
 
-	// MaxPasskeys is how many one account may have.
-	MaxPasskeys = 20
-
 	// maxAnswer bounds what a browser sends back: some 1,500 bytes as a rule.
 	maxAnswer = 12 << 10
 )
@@ -84,10 +81,6 @@ func errPasskey(code string, err error) error {
 	return &discovery.Error{Kind: discovery.Forbidden, Code: code, Err: err,
 		Say: "That did not work with this passkey. Please try again, or use another way to sign in."}
 }
-
-// ErrPasskeys: as many as anybody may have.
-var ErrPasskeys = &discovery.Error{Kind: discovery.Conflict, Code: "passkeys_many",
-	Say: "You have as many passkeys as this portal keeps. Remove one first."}
 
 // ErrNoPasskey: nobody it could be has the passkey: removed, of another portal,
 // or of another account than the one that is asked for.
@@ -152,9 +145,6 @@ var algorithms = []webauthncose.COSEAlgorithmIdentifier{webauthncose.AlgEdDSA, w
 
 // Create begins the making of a passkey for an account that has others.
 func (p Party) Create(a Account, have []Passkey, name string) (Ceremony, error) {
-	if len(have) >= MaxPasskeys {
-		return Ceremony{}, ErrPasskeys
-	}
 	var params []protocol.CredentialParameter
 	for _, alg := range algorithms {
 		params = append(params, protocol.CredentialParameter{Type: protocol.PublicKeyCredentialType, Algorithm: alg})

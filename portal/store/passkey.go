@@ -28,16 +28,15 @@ type sealedPasskey struct {
 	Credential json.RawMessage
 }
 
-func (s *Store) sealPasskey(k portal.Passkey) ([]byte, error) {
+func openPasskey(k portal.Passkey) (plain []byte, err error) {
 	credential, err := json.Marshal(k.Credential)
+	if err == nil {
+		plain, err = json.Marshal(sealedPasskey{k.RPID, credential})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("encode passkey: %w", err)
 	}
-	plain, err := json.Marshal(sealedPasskey{k.RPID, credential})
-	if err != nil {
-		return nil, fmt.Errorf("encode passkey: %w", err)
-	}
-	return s.vault.Seal(factorPlace(k.ID), plain)
+	return plain, nil
 }
 
 const passkeyColumns = `id, account, name, sealed, created, used`
@@ -53,7 +52,7 @@ func (s *Store) scanPasskey(row scanner) (k portal.Passkey, err error) {
 		return k, fmt.Errorf("passkey %s: %w", k.ID, err)
 	}
 	var open sealedPasskey
-	if err := errors.Join(json.Unmarshal(plain, &open)); err != nil {
+	if err := json.Unmarshal(plain, &open); err != nil {
 		return k, fmt.Errorf("passkey %s: %w", k.ID, err)
 	}
 	k.RPID, k.Created, k.Used = open.RPID, when(created), when(used)
@@ -107,24 +106,14 @@ func (u *unit) party(ctx context.Context) (portal.Party, error) {
 
 func challengePlace(id string) string { return "challenge " + id }
 
-// challenge keeps a ceremony for an owner; an older one of the same purpose is
+// askBrowser keeps a ceremony for an owner; an older one of the same purpose is
 // over.
-func (u *unit) challenge(ctx context.Context, owner []byte, purpose, accountID string, c portal.Ceremony) error {
+func (u *unit) askBrowser(ctx context.Context, owner []byte, purpose, accountID string, c portal.Ceremony) error {
 	plain, err := json.Marshal(c)
 	if err != nil {
 		return fmt.Errorf("encode challenge: %w", err)
 	}
-	id := newID()
-	sealed, err := u.s.vault.Seal(challengePlace(id), plain)
-	if err != nil {
-		return err
-	}
-	if _, err := u.ExecContext(ctx, `DELETE FROM challenges WHERE owner = $1 AND purpose = $2`, owner, purpose); err != nil {
-		return err
-	}
-	_, err = u.ExecContext(ctx, `INSERT INTO challenges (id, owner, purpose, portal, account, sealed, tries, expires)
-		VALUES ($1, $2, $3, $4, $5, $6, 0, $7)`, id, owner, purpose, u.portal, accountID, sealed, micros(u.now.Add(portal.CeremonyLife)))
-	return err
+	return u.ask(ctx, owner, purpose, accountID, plain, portal.CeremonyLife)
 }
 
 // errChallenge: there is no challenge that waits: answered before, expired, of
@@ -199,7 +188,7 @@ func (s *Store) AskPasskey(ctx context.Context, portalID string, v portal.Visito
 				return err
 			}
 			c.Keep = keep
-			return u.challenge(ctx, owner, askPasskey, "", c)
+			return u.askBrowser(ctx, owner, askPasskey, "", c)
 		}
 		keys, err := s.readPasskeys(ctx, u, h.account.ID)
 		if err != nil {
@@ -209,7 +198,7 @@ func (s *Store) AskPasskey(ctx context.Context, portalID string, v portal.Visito
 		if err != nil {
 			return err
 		}
-		return u.challenge(ctx, owner, askPasskey, h.account.ID, c)
+		return u.askBrowser(ctx, owner, askPasskey, h.account.ID, c)
 	})
 }
 
@@ -223,13 +212,12 @@ func (u *unit) waiting(ctx context.Context, handle string) (h half, ok bool, err
 }
 
 // AskedPasskey is the challenge that waits in an attempt of the visitor's
-// browser, and whether it is for a second factor. Reading spends nothing.
-func (s *Store) AskedPasskey(ctx context.Context, portalID string, v portal.Visitor, handle string) (c portal.Ceremony, second bool, err error) {
+// browser. Reading spends nothing.
+func (s *Store) AskedPasskey(ctx context.Context, portalID string, v portal.Visitor, handle string) (c portal.Ceremony, err error) {
 	if _, err := s.AttemptByHandle(ctx, portalID, v, handle); err != nil {
-		return c, false, err
+		return c, err
 	}
-	c, err = s.readChallenge(ctx, portalID, portal.Secret(handle).Digest(), askPasskey)
-	return c, len(c.Session.UserID) > 0, err
+	return s.readChallenge(ctx, portalID, portal.Secret(handle).Digest(), askPasskey)
 }
 
 // SignInPasskey looks at the answer to an attempt's challenge. A right one is two
@@ -343,7 +331,11 @@ func (u *unit) checkPasskey(ctx context.Context, c portal.Ceremony, accountID, a
 	if err := portal.MaySignIn(a.Status); err != nil {
 		return nil, refuse("session.refused", err)
 	}
-	sealed, err := u.s.sealPasskey(checked)
+	plain, err := openPasskey(checked)
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := u.s.vault.Seal(factorPlace(k.ID), plain)
 	if err != nil {
 		return nil, err
 	}
@@ -354,91 +346,81 @@ func (u *unit) checkPasskey(ctx context.Context, c portal.Ceremony, accountID, a
 // sessionOwner is whom a challenge belongs to that is put to somebody signed in.
 func sessionOwner(sessionID string) []byte { return portal.Secret("session " + sessionID).Digest() }
 
-// AskNewPasskey begins the making of a passkey, in a session.
-func (s *Store) AskNewPasskey(ctx context.Context, v portal.Visitor, ses portal.Session, name string) error {
-	return s.change(ctx, ses.Portal.ID, v, func(u *unit) error {
-		return u.askNewPasskey(ctx, sessionOwner(ses.ID), ses.Account, name)
-	})
-}
-
-func (u *unit) askNewPasskey(ctx context.Context, owner []byte, a portal.Account, name string) error {
-	party, err := u.party(ctx)
-	if err != nil {
-		return err
-	}
-	have, err := u.s.readPasskeys(ctx, u, a.ID)
-	if err != nil {
-		return err
-	}
-	c, err := party.Create(a, have, name)
-	if err != nil {
-		return err
-	}
-	return u.challenge(ctx, owner, makePasskey, a.ID, c)
-}
-
-// AskedNewPasskey is the challenge for a new passkey that waits in a session.
-func (s *Store) AskedNewPasskey(ctx context.Context, ses portal.Session) (portal.Ceremony, error) {
-	return s.readChallenge(ctx, ses.Portal.ID, sessionOwner(ses.ID), makePasskey)
-}
-
-// AddPasskey keeps the passkey that a session's browser has made. Its other
-// sessions are over.
-func (s *Store) AddPasskey(ctx context.Context, v portal.Visitor, ses portal.Session, answer string) (k portal.Passkey, err error) {
-	err = s.change(ctx, ses.Portal.ID, v, func(u *unit) error {
-		a, err := accountByID(ctx, u, u.portal, ses.Account.ID)
+// AskNewPasskey begins the making of a passkey.
+func (s *Store) AskNewPasskey(ctx context.Context, portalID string, v portal.Visitor, at SetUp, name string) error {
+	return s.change(ctx, portalID, v, func(u *unit) error {
+		b, err := s.bench(ctx, u, portalID, v, at)
 		if err != nil {
 			return err
 		}
-		if a == nil || portal.MaySignIn(a.Status) != nil {
-			return portal.ErrNoSession
+		party, err := u.party(ctx)
+		if err != nil {
+			return err
 		}
-		if k, err = u.addPasskey(ctx, sessionOwner(ses.ID), a, answer); err != nil {
-			return u.refusePasskey(a.ID, err)
+		have, err := s.readPasskeys(ctx, u, b.account.ID)
+		if err != nil {
+			return err
 		}
-		return u.factorChanged(ctx, a.ID, ses.ID)
+		c, err := party.Create(b.account.Account, have, name)
+		if err != nil {
+			return err
+		}
+		return u.askBrowser(ctx, b.owner, makePasskey, b.account.ID, c)
 	})
-	return k, err
 }
 
-func (u *unit) addPasskey(ctx context.Context, owner []byte, a *account, answer string) (portal.Passkey, error) {
-	c, asked, err := u.takeChallenge(ctx, owner, makePasskey)
+// AskedNewPasskey is the challenge for a new passkey that waits.
+func (s *Store) AskedNewPasskey(ctx context.Context, portalID string, v portal.Visitor, at SetUp) (portal.Ceremony, error) {
+	b, err := s.bench(ctx, s.db, portalID, v, at)
 	if err != nil {
-		return portal.Passkey{}, err
+		return portal.Ceremony{}, failed("read challenge", err)
 	}
-	if asked != a.ID {
-		return portal.Passkey{}, errChallenge
+	return s.readChallenge(ctx, portalID, b.owner, makePasskey)
+}
+
+// AddPasskey keeps the passkey that a browser has made. On the way in it ends the
+// half sign-in; in a session it ends the others.
+func (s *Store) AddPasskey(ctx context.Context, portalID string, v portal.Visitor, at SetUp, answer string) (in portal.SignedIn, err error) {
+	err = s.change(ctx, portalID, v, func(u *unit) error {
+		b, err := s.bench(ctx, u, portalID, v, at)
+		if err != nil {
+			return err
+		}
+		k, err := u.madePasskey(ctx, b, answer)
+		if err != nil {
+			return u.refusePasskey(b.account.ID, err)
+		}
+		secret, err := openPasskey(k)
+		if err != nil {
+			return err
+		}
+		in, err = u.addFactor(ctx, at, b, portal.Factor{Kind: portal.PasskeyFactor, Name: k.Name}, secret, k.Handle(), 0)
+		return err
+	})
+	return in, err
+}
+
+// madePasskey checks the answer to a challenge for a new passkey, and that nobody
+// of the portal has it: an account's passkeys are as many as it may have.
+func (u *unit) madePasskey(ctx context.Context, b bench, answer string) (k portal.Passkey, err error) {
+	c, asked, err := u.takeChallenge(ctx, b.owner, makePasskey)
+	if err != nil {
+		return k, err
+	}
+	if asked != b.account.ID {
+		return k, errChallenge
 	}
 	party, err := u.party(ctx)
 	if err != nil {
-		return portal.Passkey{}, err
+		return k, err
 	}
-	k, err := party.Created(c, a.Account, answer)
-	if err != nil {
-		return portal.Passkey{}, err
+	if k, err = party.Created(c, b.account.Account, answer); err != nil {
+		return k, err
 	}
-	have, err := u.s.readPasskeys(ctx, u, a.ID)
-	if err != nil {
-		return portal.Passkey{}, err
-	}
-	if len(have) >= portal.MaxPasskeys {
-		return portal.Passkey{}, portal.ErrPasskeys
-	}
-	k.ID, k.Created = newID(), u.now
-	sealed, err := u.s.sealPasskey(k)
-	if err != nil {
-		return portal.Passkey{}, err
-	}
-	// One that somebody of the portal has already is nobody else's.
-	ok, err := one(ctx, u, `INSERT INTO factors (id, portal, account, kind, name, sealed, handle, step, created, confirmed, used)
-		VALUES ($1, $2, $3, 'passkey', $4, $5, $6, 0, $7, $7, 0) ON CONFLICT DO NOTHING`,
-		k.ID, u.portal, a.ID, k.Name, sealed, k.Handle(), micros(u.now))
-	if err == nil && !ok {
+	var taken int
+	err = u.QueryRowContext(ctx, `SELECT COUNT(*) FROM factors WHERE portal = $1 AND handle = $2 AND kind = 'passkey'`, u.portal, k.Handle()).Scan(&taken)
+	if err == nil && taken > 0 {
 		err = portal.ErrPasskeyTaken
 	}
-	if err != nil {
-		return portal.Passkey{}, err
-	}
-	u.audit(portal.Event{Account: a.ID, Action: "factor.added", Method: string(portal.PasskeyFactor), Target: k.ID})
-	return k, nil
+	return k, err
 }

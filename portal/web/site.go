@@ -143,12 +143,33 @@ func (s *Site) routes() []route {
 	return []route{
 		{"GET", "/", member, s.home, ""},
 		{"GET", "/account", member, s.account, ""},
+		{"GET", "/account/profile", member, s.profile, ""},
+		{"POST", "/account/profile", member, s.saveProfile, ""},
+		{"GET", "/account/licence", fresh, s.releaseForm, ""},
+		{"POST", "/account/licence", fresh, s.release, ""},
 		{"GET", "/account/confirm", member, s.confirmForm, ""},
 		{"POST", "/account/confirm", member, s.confirm, ""},
 		{"GET", "/account/password", fresh, s.passwordForm, ""},
 		{"POST", "/account/password", fresh, s.changePassword, ""},
-		{"POST", "/account/sessions/end", member, s.endSessions, ""},
+		{"GET", "/account/sessions", member, s.sessions, ""},
+		{"POST", "/account/sessions/end", member, s.endSession, ""},
+		{"POST", "/account/sessions/end-others", member, s.endOtherSessions, ""},
+		{"POST", "/account/sessions/end-all", member, s.endSessions, ""},
+		{"POST", "/account/apps/activate", member, s.activate, ""},
+		{"POST", "/account/apps/remove", member, s.removeApp, ""},
+		{"POST", "/account/apps/restore", member, s.restoreApp, ""},
+
+		{"GET", "/admin/connections", member, s.connections, portal.MoveConnections},
+		{"GET", "/admin/connections/" + domainName + "/move", fresh, s.moveDomainForm, portal.MoveConnections},
+		{"POST", "/admin/connections/" + domainName + "/move", fresh, s.moveDomain, portal.MoveConnections},
+		{"POST", "/admin/connections/undo", fresh, s.undoMove, portal.MoveConnections},
+		{"GET", "/account/security/passkeys", fresh, s.passkeys, ""},
+		{"POST", "/account/security/passkeys", fresh, s.addPasskey, ""},
 		{"GET", "/remember", member, s.remember, ""},
+
+		{"GET", "/admin/licences", member, s.licences, portal.SeeLicences},
+		{"GET", "/admin/users/" + account + "/licence", member, s.userLicence, portal.AssignLicences},
+		{"POST", "/admin/users/" + account + "/licence", fresh, s.changeLicence, portal.AssignLicences},
 
 		{"POST", "/language", anyone, s.chooseLanguage, ""},
 
@@ -157,6 +178,8 @@ func (s *Site) routes() []route {
 		{"GET", "/login/method", anyone, s.chooseMethod, ""},
 		{"GET", "/login/password", anyone, s.askPassword, ""},
 		{"POST", "/login/password", counted, s.takePassword, ""},
+		{"GET", "/login/passkey", anyone, s.askPasskey, ""},
+		{"POST", "/login/passkey", counted, s.takePasskey, ""},
 		{"GET", "/login/" + connection, counted, s.startFederation, ""},
 		{"GET", "/logout", anyone, s.askSignOut, ""},
 		{"POST", "/logout", anyone, s.signOut, ""},
@@ -182,7 +205,7 @@ func (s *Site) routes() []route {
 func Routes() []string {
 	var lines []string
 	for _, rt := range (*Site)(nil).routes() {
-		path := strings.NewReplacer(connection, "{connection}", account, "{account}").Replace(rt.path)
+		path := strings.NewReplacer(connection, "{connection}", account, "{account}", domainName, "{domain}").Replace(rt.path)
 		lines = append(lines, rt.method+" "+path)
 	}
 	return lines
