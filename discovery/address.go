@@ -296,6 +296,7 @@ func badDomain(code string) *Error {
 
 var errDomain = errors.New("not a domain name that mail can use")
 
+//locale:texts
 func sayLocal(code string) string {
 	switch code {
 	case "local_empty":
@@ -314,6 +315,7 @@ func sayLocal(code string) string {
 	return "The part before the “@” has a character that we cannot accept. Please enter the address alone, such as name@company.com."
 }
 
+//locale:texts
 func sayDomain(code string) string {
 	switch code {
 	case "domain_empty":

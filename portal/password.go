@@ -28,6 +28,8 @@ const (
 )
 
 // PasswordRules are the rules in the words the pages show.
+//
+//locale:texts
 var PasswordRules = []string{
 	"At least 10 characters.",
 	"Hard to guess: several unrelated words do well, one word with a digit does not.",
@@ -74,6 +76,8 @@ func broke(code, say string, args ...any) error {
 }
 
 // weakness names what makes p easy to guess, or "".
+//
+//locale:texts
 func weakness(p string, words []string) string {
 	// zxcvbn takes seconds over long input: what follows the first 32 characters only makes a
 	// password stronger.

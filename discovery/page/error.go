@@ -201,6 +201,9 @@ func say(p *locale.Printer, e *discovery.Error) phrases {
 	return said
 }
 
+// phrasesFor are the words for a failure that brings none of its own.
+//
+//locale:texts
 func phrasesFor(k discovery.Kind) phrases {
 	switch k {
 	case discovery.Invalid:

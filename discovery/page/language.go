@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/domicile-sso/domicile/discovery"
 	"github.com/domicile-sso/domicile/discovery/page/locale"
 )
 
@@ -40,15 +41,16 @@ func Preferred(r *http.Request) string {
 	return locale.Negotiate(chosen, r.Header.Get("Accept-Language"), "")
 }
 
-// ChooseLanguage remembers a language for a browser. It reports false, and does
-// nothing, for one that we do not speak.
-func ChooseLanguage(w http.ResponseWriter, lang string) bool {
+// ChooseLanguage remembers a language for a browser; the error is for one that we
+// do not speak.
+func ChooseLanguage(w http.ResponseWriter, lang string) error {
 	if !locale.Known(lang) {
-		return false
+		return &discovery.Error{Kind: discovery.Invalid, Field: "language", Code: "language_unknown",
+			Say: "Choose one of the languages offered."}
 	}
 	http.SetCookie(w, &http.Cookie{Name: LanguageCookie, Value: lang, Path: "/", MaxAge: int(languageLife / time.Second),
 		Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode})
-	return true
+	return nil
 }
 
 // LocalPath returns s if a browser stays on the site with it, and "/" otherwise.

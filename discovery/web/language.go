@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/domicile-sso/domicile/discovery"
 	"github.com/domicile-sso/domicile/discovery/page"
 )
 
@@ -15,9 +14,8 @@ func (s *Site) chooseLanguage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if !page.ChooseLanguage(w, f["language"]) {
-		return &discovery.Error{Kind: discovery.Invalid, Field: "language", Code: "language_unknown",
-			Say: "Choose one of the languages offered."}
+	if err := page.ChooseLanguage(w, f["language"]); err != nil {
+		return err
 	}
 	to := page.LocalPath(f["then"])
 	if path, _, _ := strings.Cut(to, "?"); !hasPage(path) {

@@ -121,8 +121,8 @@ func (s *Site) chooseLanguage(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if !page.ChooseLanguage(v.w, f["language"]) {
-		return badField("language", "language_unknown", "Choose one of the languages offered.")
+	if err := page.ChooseLanguage(v.w, f["language"]); err != nil {
+		return err
 	}
 	to := page.LocalPath(f["then"])
 	if !s.hasPage(to) {
