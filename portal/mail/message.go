@@ -9,25 +9,33 @@ import (
 	"net/mail"
 	"net/url"
 	"strings"
+	"sync"
 	texttemplate "text/template"
 	"time"
 	"unicode"
 
 	"github.com/domicile-sso/domicile/discovery"
+	"github.com/domicile-sso/domicile/discovery/page/locale"
 	"github.com/domicile-sso/domicile/portal"
 )
 
-//go:embed letters
-var letters embed.FS
+//go:embed letters locales
+var files embed.FS
+
+// book has the words of all letters. Both folders are embedded: a binary whose
+// tests pass cannot fail here.
+var book = sync.OnceValues(func() (*locale.Book, error) { return locale.Load(files) })
 
 // A Message is a letter in words, ready to be sent.
 type Message struct {
 	ID      string       // unique: becomes part of Message-ID, so that a second try is the same mail
 	ReplyTo mail.Address // zero: none
 	From    mail.Address
+	Sender  mail.Address // who hands it in, where that is not From; zero: From
 	To      discovery.Address
 	Number  portal.E164 // instead of To: it is a text message
 	Subject string
+	Lang    string // what it is written in
 	Text    string
 	HTML    string
 	Links   []string // the links in it, in order
@@ -37,12 +45,15 @@ type Message struct {
 // page is what every letter's template sees.
 type page struct {
 	portal.Letter
+	Lang     string
 	Greeting string
+	Opening  []string // the portal's own words, before ours
 	Link     string
 	Host     string
 	Until    string
 	Secret   string // the temporary password, in clear: this is the letter that brings it
 	Address  string
+	About    string // the address it is about, in clear
 }
 
 // links say which page of the portal a kind of letter leads to.
@@ -55,6 +66,17 @@ var links = map[portal.LetterKind]string{
 	portal.ChangedLetter:    "/login",
 	portal.ActivationLetter: "/account/sessions",
 	portal.MovedLetter:      "/password/forgot",
+
+	portal.AliasLetter:         "/account/addresses/confirm",
+	portal.AliasAddedLetter:    "/account/addresses",
+	portal.AliasPromotedLetter: "/account/addresses",
+	portal.AliasRemovedLetter:  "/account/addresses",
+	portal.AliasMergedLetter:   "/account/addresses",
+
+	portal.RecoveryAskedLetter:   "/recovery/cancel",
+	portal.RecoveryAllowedLetter: "/recovery",
+	portal.RecoveryRefusedLetter: "/login",
+	portal.RecoveryDoneLetter:    "/account/security",
 }
 
 // Write puts a letter into words.
@@ -76,9 +98,15 @@ func Write(id string, from mail.Address, l portal.Letter, now time.Time) (Messag
 	} else if l.Kind == portal.InvitationLetter {
 		link = u.Scheme + "://" + u.Host + "/login"
 	}
+	words, err := book()
+	if err != nil {
+		return Message{}, fmt.Errorf("write letter: %w", err)
+	}
+	say := words.Printer(l.Language)
 	l.Name, l.Portal, l.Contact = oneLine(l.Name), oneLine(l.Portal), oneLine(l.Contact)
+	l.App, l.Device, l.By = oneLine(l.App), oneLine(l.Device), oneLine(l.By)
 	p := page{Letter: l, Greeting: "Hello,", Link: link, Host: u.Host,
-		Secret: l.Temporary.Clear(), Address: l.To.Clear()}
+		Secret: l.Temporary.Clear(), Address: l.To.Clear(), About: l.About.Clear()}
 	if l.Name != "" {
 		p.Greeting = "Hello " + l.Name + ","
 	}
@@ -92,11 +120,11 @@ func Write(id string, from mail.Address, l portal.Letter, now time.Time) (Messag
 	if m.HTML, err = writeHTML(l.Kind, p); err != nil {
 		return Message{}, err
 	}
-	return m, nil
+	return own(m, l), nil
 }
 
-func writeText(k portal.LetterKind, p page) (subject, text string, err error) {
-	t, err := texttemplate.ParseFS(letters, "letters/base.txt", "letters/"+string(k)+".txt")
+func writeText(k portal.LetterKind, p page, say *locale.Printer) (subject, text string, err error) {
+	t, err := texttemplate.New("base.txt").Funcs(texttemplate.FuncMap{"t": say.T}).ParseFS(files, "letters/base.txt", "letters/"+string(k)+".txt")
 	if err != nil {
 		return "", "", fmt.Errorf("write letter: %w", err)
 	}
@@ -110,8 +138,8 @@ func writeText(k portal.LetterKind, p page) (subject, text string, err error) {
 	return oneLine(s.String()), b.String(), nil
 }
 
-func writeHTML(k portal.LetterKind, p page) (string, error) {
-	t, err := htmltemplate.ParseFS(letters, "letters/base.html", "letters/"+string(k)+".html")
+func writeHTML(k portal.LetterKind, p page, say *locale.Printer) (string, error) {
+	t, err := htmltemplate.New("base.html").Funcs(htmltemplate.FuncMap{"t": say.T}).ParseFS(files, "letters/base.html", "letters/"+string(k)+".html")
 	if err != nil {
 		return "", fmt.Errorf("write letter: %w", err)
 	}
