@@ -20,9 +20,10 @@ const (
 type AttemptPurpose string
 
 const (
-	ForSignIn  AttemptPurpose = "sign-in" // a session
-	ForConfirm AttemptPurpose = "confirm" // the same person again, for a sensitive change
-	ForMerge   AttemptPurpose = "merge"   // proof of another account of the portal, to be joined (S21)
+	ForSignIn  AttemptPurpose = "sign-in"  // a session
+	ForConfirm AttemptPurpose = "confirm"  // the same person again, for a sensitive change
+	ForLoss    AttemptPurpose = "recovery" // a session without the factors that were lost: see [Recovery]
+	ForMerge   AttemptPurpose = "merge"    // proof of another account of the portal, to be joined (S21)
 )
 
 // A Federated is one federated leg of an attempt, as it was sent to an IdP.

@@ -20,6 +20,11 @@ const (
 	FactorLetter     LetterKind = "factor"     // something about second factors was changed, or tried
 	MovedLetter      LetterKind = "moved"      // the organisation's own sign-in is used no more: choose a password
 
+	RecoveryAskedLetter   LetterKind = "recovery-asked"   // somebody who lost every factor asked for help: the link cancels
+	RecoveryAllowedLetter LetterKind = "recovery-allowed" // an administrator has allowed it: the link that leads back in
+	RecoveryRefusedLetter LetterKind = "recovery-refused"
+	RecoveryDoneLetter    LetterKind = "recovery-done" // every factor is gone
+
 	AliasLetter         LetterKind = "alias"          // to a pending address: the link that confirms it
 	AliasAddedLetter    LetterKind = "alias-added"    // to the primary one: an address was added and waits
 	AliasPromotedLetter LetterKind = "alias-promoted" // to the old and the new primary address
@@ -46,6 +51,13 @@ type Letter struct {
 	About  discovery.Address // the address it is about, where that is not To
 	Factor FactorNews        // of a [FactorLetter]
 	By     string            // the administrator who did it; empty: the person
+
+	Language string            // what it is written in: "en", "fr", "de"
+	Zone     string            // where the person reads times, an IANA name; empty: UTC
+	Culture  string            // and how: "de-CH"; empty: as the language has it
+	From     discovery.Address // whose address it comes from (S14); zero: the operator's
+	Subject  string            // the portal's own words in place of ours; empty: ours
+	Opening  string            // how it begins, in paragraphs; empty: as ours does
 }
 
 // Posted is a letter taken from the queue, to be reported sent or failed.

@@ -44,7 +44,7 @@ func NeedsFactor(set Settings, f FirstStep) Next {
 		done = IsProved
 	}
 	switch {
-	case f.Double:
+	case f.Double, f.Purpose == ForLoss: // whoever allowed the recovery stands for the second factor
 		return done
 	case f.Has && signIn && f.Trusted && set.TrustDays > 0:
 		return done

@@ -13,6 +13,8 @@ const (
 	ForReset      Purpose = "reset"
 	ForInvitation Purpose = "invitation"
 	ForAlias      Purpose = "alias"
+	ForRecovery   Purpose = "recovery"
+	ForCancel     Purpose = "recovery-cancel"
 )
 
 // Life is how long a token of this purpose counts.
@@ -22,6 +24,10 @@ func (p Purpose) Life() time.Duration {
 		return 72 * time.Hour
 	case ForAlias:
 		return 24 * time.Hour
+	case ForRecovery:
+		return RecoveryLink
+	case ForCancel:
+		return RecoveryAsk + RecoveryLink
 	}
 	return 30 * time.Minute
 }

@@ -88,7 +88,7 @@ type attempt struct {
 
 // isProof reports whether the attempt ends in a proof and in no sign-in.
 func (a attempt) isProof() bool {
-	return a.Purpose == portal.ForConfirm || a.Purpose == portal.ForMerge
+	return a.Purpose == portal.ForConfirm || a.Purpose == portal.ForMerge || a.Purpose == portal.ForLoss
 }
 
 func sameBrowser(a attempt, v portal.Visitor) bool {

@@ -108,6 +108,12 @@ func (u *unit) mayAdd(ctx context.Context, accountID string, kind portal.FactorK
 // tellFactor writes to every confirmed address of an account: whoever is behind a
 // change that its owner did not make may be reading one of them.
 func (u *unit) tellFactor(ctx context.Context, a *account, l portal.Letter) error {
+	l.Kind = portal.FactorLetter
+	return u.tell(ctx, a, l)
+}
+
+// tell writes a letter to every confirmed address of an account.
+func (u *unit) tell(ctx context.Context, a *account, l portal.Letter) error {
 	rows, err := u.QueryContext(ctx, `SELECT address FROM addresses WHERE account = $1 AND confirmed > 0 ORDER BY is_primary DESC, address`, a.ID)
 	if err != nil {
 		return err
@@ -131,7 +137,6 @@ func (u *unit) tellFactor(ctx context.Context, a *account, l portal.Letter) erro
 	if err != nil {
 		return err
 	}
-	l.Kind = portal.FactorLetter
 	for _, l.To = range to {
 		if err := u.post(ctx, a, l); err != nil {
 			return err

@@ -115,8 +115,11 @@ func (u *unit) mayProve(ctx context.Context, e entry) error {
 // conclude ends what an attempt was for: a session, a new token for the one that
 // is there, or a proof that waits to be spent.
 func (u *unit) conclude(ctx context.Context, handle string, e entry) (portal.SignedIn, error) {
-	if e.purpose == portal.ForMerge {
+	switch e.purpose {
+	case portal.ForMerge:
 		return u.prove(ctx, handle, e)
+	case portal.ForLoss:
+		return u.recover(ctx, handle, e)
 	}
 	if handle != "" {
 		if err := u.finishAttempt(ctx, portal.Secret(handle).Digest()); err != nil {

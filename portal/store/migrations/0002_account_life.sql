@@ -164,7 +164,10 @@ CREATE TABLE recoveries (
     decided  BIGINT NOT NULL,
     decider  TEXT NOT NULL, -- the administrator's account
     allowed  BOOLEAN NOT NULL,
-    finished BIGINT NOT NULL
+    finished BIGINT NOT NULL,
+    network  TEXT NOT NULL, -- where it was asked for from, as in sessions
+    agent    TEXT NOT NULL,
+    country  TEXT NOT NULL
 );
 CREATE INDEX recoveries_open ON recoveries (portal, decided, asked);
 CREATE INDEX recoveries_account ON recoveries (account);
