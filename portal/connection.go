@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/domicile-sso/domicile/discovery"
@@ -15,8 +16,8 @@ func FixConnection(p Portal, c federation.Connection, old *federation.Connection
 	if !ValidName(c.ID) {
 		return c, invalid("id", "connection_id", "A connection's id consists of a–z, 0–9 and hyphens, 40 at the most.")
 	}
-	if c.ID == "password" || c.ID == "method" {
-		// /login/password and /login/method are pages, and nobody would get past them.
+	if slices.Contains([]string{"password", "method", "factor", "enrol", "passkey", "recovery"}, c.ID) {
+		// /login/password and the like are pages, and nobody would get past them.
 		return c, invalid("id", "connection_id", "A connection cannot be called that: the sign-in pages are.")
 	}
 	if old != nil && (old.Kind != c.Kind || old.Portal != c.Portal) {

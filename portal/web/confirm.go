@@ -38,7 +38,7 @@ func (s *Site) askConfirm(v *visit) error {
 	then := s.returnPath(v.r.URL.RequestURI())
 	if v.r.Method == http.MethodPost {
 		then = s.formPage(v.r.URL.EscapedPath())
-		v.setCookie(noticeCookie, confirmLost, noticeLife, http.SameSiteLaxMode)
+		v.note(confirmLost)
 	}
 	return v.redirect("/account/confirm?then=" + url.QueryEscape(then))
 }
@@ -71,11 +71,9 @@ func (s *Site) confirmForm(v *visit) error {
 	if then := s.returnPath(q["then"]); v.isFresh() && then != "/" {
 		return v.redirect(then)
 	}
-	p := accountConfirmPage{Then: q["then"]}
-	if c, err := v.r.Cookie(noticeCookie); err == nil && c.Value == confirmLost && !v.passive() {
-		v.dropCookie(noticeCookie, http.SameSiteLaxMode)
-		p.Notice = v.t("What you sent was not saved, because you were asked too long ago who you are. Please enter it again afterwards.")
-	}
+	p := accountConfirmPage{Then: q["then"], Notice: v.noticed(map[string]string{
+		confirmLost: v.t("What you sent was not saved, because you were asked too long ago who you are. Please enter it again afterwards."),
+	})}
 	return v.showConfirm(http.StatusOK, p, nil)
 }
 

@@ -170,18 +170,22 @@ func (v *visit) enter(in portal.SignedIn) error {
 	switch in.Next {
 	case portal.NeedsSecond, portal.NeedsEnrol:
 		return v.redirect("/login/" + string(in.Next) + "?attempt=" + in.Attempt)
-	case portal.IsProved:
-		if in.Token != "" {
-			v.setSession(in)
-		}
-		return v.redirect(v.site.returnPath(in.ReturnTo))
 	}
-	if old := v.token(SessionCookie); old != "" && old != in.Token {
+	v.openSession(in)
+	return v.redirect(v.site.returnPath(in.ReturnTo))
+}
+
+// openSession gives the browser the session that came of a sign-in, or the new
+// token of the one it has.
+func (v *visit) openSession(in portal.SignedIn) {
+	if in.Token == "" {
+		return // it was a proof for something else
+	}
+	if old := v.token(SessionCookie); old != "" && in.Next == portal.In {
 		// The new session stands whether or not this works; the old one runs out.
 		_, _ = v.site.Store.SignOut(v.r.Context(), v.portal.ID, v.visitor(), old)
 	}
 	v.setSession(in)
-	return v.redirect(v.site.returnPath(in.ReturnTo))
 }
 
 func (v *visit) setSession(in portal.SignedIn) {
