@@ -85,7 +85,7 @@ func (x *fixture) kept(tables ...string) string {
 	return out.String()
 }
 
-var people = []string{
+var untouched = []string{
 	`SELECT id, status, given_name, family_name, role, generation, created, merged_into FROM accounts ORDER BY id`,
 	`SELECT account, address, is_primary, confirmed, proof FROM addresses ORDER BY account, address`,
 	`SELECT connection, issuer, subject, account, linked FROM identities ORDER BY account, connection`,
@@ -101,11 +101,11 @@ func TestMoveKeepsEverybody(t *testing.T) {
 		ada := x.mustArrive("ada", x.person("acme-saml", "s-ada", "ada@acme.example"))
 		x.activate(ada.Account.ID, "outlook", "Laptop")
 		bob := x.mustArrive("bob", x.person("acme-saml", "s-bob", "bob@acme.example"))
-		before := x.kept(people...)
-		x.drain()
+		before := x.kept(untouched...)
+		x.nothingWaits()
 
 		m := x.move("acme.example", toOIDC)
-		if after := x.kept(people...); after != before {
+		if after := x.kept(untouched...); after != before {
 			t.Errorf("the move touched people:\n%s\nbefore:\n%s", after, before)
 		}
 		if d := x.domainNamed("acme.example"); d.Way() != toOIDC || d.Proven.IsZero() {
@@ -162,8 +162,8 @@ func (x *fixture) queued() map[string]int {
 	return out
 }
 
-// drain confirms everything that waits for the directory.
-func (x *fixture) drain() {
+// nothingWaits confirms everything that waits for the directory.
+func (x *fixture) nothingWaits() {
 	x.t.Helper()
 	if _, err := x.db.Exec(`DELETE FROM outbox`); err != nil {
 		x.t.Fatal(err)
@@ -177,7 +177,7 @@ func TestMoveToPasswords(t *testing.T) {
 	each(t, func(t *testing.T, x *fixture) {
 		ada := x.mustArrive("ada", x.person("acme-saml", "s-ada", "ada@acme.example"))
 		has := x.account("has@acme.example")
-		x.drain()
+		x.nothingWaits()
 		p, err := x.PreviewMove(x.ctx, "acme", "acme.example", toPassword, ada.Account.ID, "", 0)
 		want := map[portal.MoveClass]int{portal.MoveMailed: 1, portal.MovePassword: 1}
 		if err != nil || !maps.Equal(p.Counts, want) || p.Self == nil || !p.To.Endangers(*p.Self) {
@@ -215,6 +215,7 @@ func TestMoveToPasswords(t *testing.T) {
 // Who maps to whom, before anything is done.
 func TestPreviewMove(t *testing.T) {
 	each(t, func(t *testing.T, x *fixture) {
+		x.domain(portal.Domain{Name: "both.example", Portal: "acme", Connection: "acme-oidc", Password: true, JIT: true})
 		x.mustArrive("known", x.person("acme-oidc", "o-known", "known@both.example"))
 		plain := x.account("plain@acme.example")
 		gone := x.account("gone@acme.example")
@@ -352,7 +353,7 @@ func TestMoveOfAWildcard(t *testing.T) {
 	for _, a := range []string{"a@x.acme.example", "b@y.acme.example", "c@x.eu.acme.example", "d@acme.example"} {
 		x.account(a)
 	}
-	x.drain()
+	x.nothingWaits()
 	p, err := x.PreviewMove(x.ctx, "acme", "*.acme.example", toPassword, "", "", 0)
 	if err != nil || p.Total != 2 {
 		t.Errorf("%+v, %v", p, err)
