@@ -47,7 +47,6 @@ type page struct {
 	portal.Letter
 	Lang     string
 	Greeting string
-	Opening  []string // the portal's own words, before ours
 	Link     string
 	Host     string
 	Until    string
@@ -105,22 +104,35 @@ func Write(id string, from mail.Address, l portal.Letter, now time.Time) (Messag
 	say := words.Printer(l.Language)
 	l.Name, l.Portal, l.Contact = oneLine(l.Name), oneLine(l.Portal), oneLine(l.Contact)
 	l.App, l.Device, l.By = oneLine(l.App), oneLine(l.Device), oneLine(l.By)
-	p := page{Letter: l, Greeting: "Hello,", Link: link, Host: u.Host,
-		Secret: l.Temporary.Clear(), Address: l.To.Clear(), About: l.About.Clear()}
+	p := page{Letter: l, Lang: say.Lang(), Greeting: say.T("Hello,"), Link: link, Host: u.Host,
+		Until: until(l, say.Lang()), Secret: l.Temporary.Clear(), Address: l.To.Clear(), About: l.About.Clear()}
 	if l.Name != "" {
-		p.Greeting = "Hello " + l.Name + ","
+		p.Greeting = say.T("Hello %s,", l.Name)
 	}
-	if !l.Expires.IsZero() {
-		p.Until = l.Expires.UTC().Format("2 January 2006, 15:04 UTC")
-	}
-	m := Message{ID: id, From: from, To: l.To, Date: now, Links: []string{link}}
-	if m.Subject, m.Text, err = writeText(l.Kind, p); err != nil {
+	m := Message{ID: id, From: from, To: l.To, Lang: say.Lang(), Date: now, Links: []string{link}}
+	if m.Subject, m.Text, err = writeText(l.Kind, p, say); err != nil {
 		return Message{}, err
 	}
-	if m.HTML, err = writeHTML(l.Kind, p); err != nil {
+	if m.HTML, err = writeHTML(l.Kind, p, say); err != nil {
 		return Message{}, err
 	}
 	return own(m, l), nil
+}
+
+// until is when what the letter brings ends, where and as the person reads it.
+func until(l portal.Letter, lang string) string {
+	if l.Expires.IsZero() {
+		return ""
+	}
+	zone, err := time.LoadLocation(l.Zone) // "" is UTC
+	if err != nil {
+		zone = time.UTC
+	}
+	culture, ok := locale.ParseCulture(l.Culture)
+	if !ok {
+		culture = locale.CultureOf(lang)
+	}
+	return culture.DateTime(l.Expires.In(zone))
 }
 
 func writeText(k portal.LetterKind, p page, say *locale.Printer) (subject, text string, err error) {

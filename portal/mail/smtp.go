@@ -82,6 +82,12 @@ func compose(m Message) (*gomail.Msg, error) {
 	if err := msg.To(m.To.Clear()); err != nil {
 		return nil, errors.New("compose mail: the receiver is no address")
 	}
+	if m.Sender.Address != "" {
+		if err := msg.EnvelopeFrom(m.Sender.Address); err != nil {
+			return nil, errors.New("compose mail: the operator's address is no address")
+		}
+		msg.SetGenHeader(gomail.Header("Sender"), m.Sender.Address)
+	}
 	if m.ReplyTo.Address != "" {
 		if err := msg.ReplyToFormat(oneLine(m.ReplyTo.Name), m.ReplyTo.Address); err != nil {
 			return nil, errors.New("compose mail: the address for answers is no address")
@@ -90,6 +96,9 @@ func compose(m Message) (*gomail.Msg, error) {
 	msg.Subject(oneLine(m.Subject))
 	msg.SetMessageIDWithValue(m.ID + "@domicile")
 	msg.SetDateWithValue(m.Date)
+	if m.Lang != "" {
+		msg.SetGenHeader(gomail.Header("Content-Language"), m.Lang)
+	}
 	// RFC 3834: no vacation notice is to answer this.
 	msg.SetGenHeader(gomail.Header("Auto-Submitted"), "auto-generated")
 	msg.SetBodyString(gomail.TypeTextPlain, m.Text)

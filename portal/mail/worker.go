@@ -133,6 +133,8 @@ func (w *Worker) send(ctx context.Context, p portal.Posted) error {
 	if err != nil {
 		return err
 	}
-	m.ReplyTo = w.ReplyTo
+	if m.Sender.Address == "" { // answers to a person's own mail go to that person
+		m.ReplyTo = w.ReplyTo
+	}
 	return w.Sender.Send(sending, m)
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
@@ -33,7 +34,9 @@ type sealedLetter struct {
 	Expires                    int64             `json:",omitempty"`
 	Reference                  string            `json:",omitempty"`
 	Client                     netip.Addr
-	Cell, Code, Language       string `json:",omitempty"` // of a text message
+	Language, Zone, Culture    string `json:",omitempty"`
+	From, Subject, Opening     string `json:",omitempty"`
+	Cell, Code                 string `json:",omitempty"` // of a text message
 }
 
 // leaseLetter is how long a letter is kept from others once it was taken.
@@ -49,6 +52,19 @@ func (u *unit) post(ctx context.Context, a *account, l portal.Letter) error {
 	if l.To.IsZero() {
 		l.To = a.Primary
 	}
+	set, err := readSettings(ctx, u, u.portal)
+	if err != nil {
+		return err
+	}
+	from, err := u.from(ctx, l.Kind, set)
+	if err != nil {
+		return err
+	}
+	l.Language = cmp.Or(l.Language, a.Language, set.Language)
+	own, err := readMailText(ctx, u, u.portal, l.Kind, l.Language)
+	if err != nil {
+		return err
+	}
 	u.posted = true
 	at := p.At(u.s.StandIn)
 	if at == "" {
@@ -59,6 +75,7 @@ func (u *unit) post(ctx context.Context, a *account, l portal.Letter) error {
 		Portal: p.Name, URL: at, Contact: p.Contact, Token: l.Token.Clear(), Temporary: l.Temporary.Clear(),
 		Federated: l.Federated, Expires: micros(l.Expires), Factor: l.Factor, App: l.App, Device: l.Device,
 		About: l.About.Clear(), By: l.By,
+		Language: l.Language, Zone: cmp.Or(a.Zone, set.Zone), Culture: a.Culture, From: from.Clear(), Subject: own.Subject, Opening: own.Opening,
 	}, u.now)
 }
 
@@ -129,10 +146,12 @@ func (t taken) posted() portal.Posted {
 	}
 	to, _ := discovery.ParseAddress(t.l.To) // it was parsed before it was queued
 	about, _ := discovery.ParseAddress(t.l.About)
+	from, _ := discovery.ParseAddress(t.l.From)
 	return portal.Posted{ID: t.id, Tries: t.tries, Letter: portal.Letter{
 		Kind: t.l.Kind, To: to, Name: t.l.Name, Portal: t.l.Portal, URL: t.l.URL, Contact: t.l.Contact,
 		Token: portal.Secret(t.l.Token), Temporary: portal.Secret(t.l.Temporary), Federated: t.l.Federated, Expires: when(t.l.Expires),
 		Factor: t.l.Factor, App: t.l.App, Device: t.l.Device, About: about, By: t.l.By,
+		Language: t.l.Language, Zone: t.l.Zone, Culture: t.l.Culture, From: from, Subject: t.l.Subject, Opening: t.l.Opening,
 	}}
 }
 
