@@ -153,7 +153,7 @@ func TestPageFirstAskedFor(t *testing.T) {
 	a := b.follow(b.get("/account"))
 	a.want(t, 200, "Sign in to Initech")
 	a = b.follow(b.submit(a, url.Values{"email": {"ian@initech.example"}}))
-	b.follow(b.submit(a, url.Values{"password": {goodPassword}})).want(t, 200, "Your account")
+	b.follow(b.submit(a, url.Values{"password": {goodPassword}})).want(t, 200, "Licence and profile")
 
 	// DIS-20: nothing a visitor sends decides where one lands.
 	for _, evil := range []string{"//evil.test", "/\\evil.test", "\\\\evil.test", "https:evil.test", "/%09/evil.test", "javascript:alert(1)",
@@ -192,7 +192,7 @@ func TestAttemptOfAnotherBrowser(t *testing.T) {
 		t.Error("no reference")
 	}
 	late = b.follow(b.submit(late, url.Values{"email": {"ian@initech.example"}}))
-	b.follow(b.submit(late, url.Values{"password": {goodPassword}})).want(t, 200, "Your account")
+	b.follow(b.submit(late, url.Values{"password": {goodPassword}})).want(t, 200, "Licence and profile")
 }
 
 func TestTwoTabs(t *testing.T) {
@@ -200,7 +200,7 @@ func TestTwoTabs(t *testing.T) {
 	b := w.browser(initech)
 	one := b.follow(b.submit(b.follow(b.get("/account")), url.Values{"email": {"ian@initech.example"}}))
 	two := b.follow(b.submit(b.get("/login"), url.Values{"email": {"ian@initech.example"}}))
-	b.follow(b.submit(one, url.Values{"password": {goodPassword}})).want(t, 200, "Your account")
+	b.follow(b.submit(one, url.Values{"password": {goodPassword}})).want(t, 200, "Licence and profile")
 	b.follow(b.submit(two, url.Values{"password": {goodPassword}})).want(t, 200, "Welcome, Ian")
 	if n := len(b.cookies); n != 2 {
 		t.Errorf("%d cookies", n)
@@ -233,7 +233,7 @@ func TestSignOutEverywhere(t *testing.T) {
 	one, two := w.browser(initech), w.browser(initech)
 	one.signIn("ian@initech.example", goodPassword)
 	two.signIn("ian@initech.example", goodPassword)
-	one.post("/account/sessions/end", nil).want(t, 200, "You are signed out")
+	one.post("/account/sessions/end-all", nil).want(t, 200, "You are signed out")
 	if one.signedIn() || two.signedIn() {
 		t.Error("still signed in")
 	}
@@ -385,5 +385,5 @@ func TestRestart(t *testing.T) {
 	if w.site, err = New(w.options); err != nil {
 		t.Fatal(err)
 	}
-	b.follow(b.submit(a, url.Values{"password": {goodPassword}})).want(t, 200, "Your account")
+	b.follow(b.submit(a, url.Values{"password": {goodPassword}})).want(t, 200, "Licence and profile")
 }

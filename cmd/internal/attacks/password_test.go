@@ -559,7 +559,7 @@ func endedSessions(t *testing.T, w *world) {
 		"everywhere": func(who string) {
 			b := w.named(t, "192.0.2.251")
 			b.signInPassword(acme, who, password)
-			b.post(acme+"/account/sessions/end", url.Values{}).want(http.StatusOK)
+			b.post(acme+"/account/sessions/end-all", url.Values{}).want(http.StatusOK)
 		},
 	} {
 		w.Clock.Pass(time.Hour)

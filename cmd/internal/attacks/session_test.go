@@ -104,7 +104,7 @@ func cookies(t *testing.T, w *world) {
 	see(b.get(acme + "/remember"))
 	see(b.post(acme+"/logout", url.Values{}))
 	see(b.signInPassword(acme, pat, password))
-	see(b.post(acme+"/account/sessions/end", url.Values{}))
+	see(b.post(acme+"/account/sessions/end-all", url.Values{}))
 	names := map[string]bool{}
 	for _, c := range set {
 		names[c.Name] = true
@@ -273,7 +273,7 @@ func besideConsumer(t *testing.T, w *world) {
 	b := w.browser(t)
 	w.member(t, b, "")
 	for _, path := range []string{"/saml/acme-saml/acs/", "//saml/acme-saml/acs", "/saml//acme-saml/acs", "/saml/acme-saml/acs/../../../logout", "/saml/x/../acme-saml/acs",
-		"/saml/acme-saml/%61cs", "/saml/acme-saml/acs;x", "/saml/acme%2fsaml/acs", "/saml/ACME-SAML/acs", "/saml/acme-saml/acs%00", "/saml/acme-saml/confirm", "/logout", "/account/sessions/end"} {
+		"/saml/acme-saml/%61cs", "/saml/acme-saml/acs;x", "/saml/acme%2fsaml/acs", "/saml/ACME-SAML/acs", "/saml/acme-saml/acs%00", "/saml/acme-saml/confirm", "/logout", "/account/sessions/end-all"} {
 		a := b.send(request{Method: http.MethodPost, URL: acme + path, Body: "SAMLResponse=x", Type: "application/x-www-form-urlencoded", From: "https://evil.example"})
 		if a.Status != http.StatusForbidden && a.Status != http.StatusBadRequest {
 			t.Errorf("POST %s from elsewhere: got %d", path, a.Status)
@@ -497,7 +497,7 @@ func verbsAndPaths(t *testing.T, w *world) {
 		}
 	}
 	for _, verb := range []string{"HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "get", "POSTS", "PROPFIND"} {
-		for _, path := range []string{"/logout", "/account/sessions/end", "/account/password"} {
+		for _, path := range []string{"/logout", "/account/sessions/end-all", "/account/password"} {
 			if a := b.send(request{Method: verb, URL: acme + path, From: acme}); a.Status/100 != 4 && verb != "HEAD" {
 				t.Errorf("%s %s: got %d", verb, path, a.Status)
 			}

@@ -79,7 +79,7 @@ func noAudit(t *testing.T, w *world) {
 		"SAML":     trip.deliver(response),
 		"password": w.named(t, "192.0.2.140").signInPassword(acme, pat, password),
 		"sign out": signed.post(acme+"/logout", url.Values{}),
-		"end all":  signed.post(acme+"/account/sessions/end", url.Values{}),
+		"end all":  signed.post(acme+"/account/sessions/end-all", url.Values{}),
 		"ticket":   b.get(acme + "/login?ticket=x"),
 	} {
 		if a.Status != http.StatusServiceUnavailable || a.session() != nil || a.Header.Get("Retry-After") == "" {
