@@ -31,6 +31,9 @@ const (
 // Features are all of them.
 func Features() []Feature { return []Feature{Pro, SelfRelease} }
 
+// NoPlan stands for no licence at all where a plan is chosen.
+const NoPlan = "none"
+
 // A Plan is what a portal has licences of.
 type Plan struct {
 	Portal   string
@@ -82,8 +85,8 @@ func (p Plan) Check() error {
 		}
 	}
 	switch {
-	case !planID.MatchString(p.ID):
-		return bad("id", "The ID of a plan has 1 to 40 small letters, digits and hyphens.")
+	case !planID.MatchString(p.ID) || p.ID == NoPlan:
+		return bad("id", "The ID of a plan has 1 to 40 small letters, digits and hyphens, and is not none.")
 	case PersonName(p.Name) != p.Name || p.Name == "":
 		return bad("name", "The name of a plan is one line of 1 to 100 characters.")
 	case p.Kind != Professional && p.Kind != GuestLicence:

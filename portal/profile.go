@@ -86,8 +86,9 @@ func (m Mistakes) Unwrap() []error {
 const maxName = 100
 
 // Check puts a profile into the form that is stored, or reports all that is
-// wrong with it as [Mistakes]. licence is the one of the account that is in force.
-func (p Profile) Check(licence Licence) (Profile, error) {
+// wrong with it as [Mistakes]. licence is the one of the account that is in force;
+// what is stored already and takes a better one may stay, and rests.
+func (p Profile) Check(licence Licence, stored Profile) (Profile, error) {
 	var m Mistakes
 	wrong := func(err error) {
 		if e, ok := err.(*discovery.Error); ok {
@@ -120,7 +121,7 @@ func (p Profile) Check(licence Licence) (Profile, error) {
 	} else if p.Cell, err = ParseCell(p.Cell, p.SMSCountry); err != nil {
 		wrong(err)
 	}
-	if err := MayProtectReturns(licence, p.Protection); err != nil {
+	if err := MayProtectReturns(licence, p.Protection); err != nil && p.Protection != stored.Protection {
 		wrong(err)
 	}
 	if len(m) > 0 {

@@ -183,7 +183,7 @@ func standing(ctx context.Context, q querier, set portal.Settings, accountID str
 		return s, err
 	}
 	if a == nil {
-		return s, errNoSuchAccount
+		return s, errUnknownAccount
 	}
 	s.Account, s.Sender = a.Account, set.Sender == accountID
 	if s.Licence, err = licenceOf(ctx, q, accountID); err != nil {
@@ -197,8 +197,6 @@ func standing(ctx context.Context, q querier, set portal.Settings, accountID str
 	return s, err
 }
 
-var errNoSuchAccount = &discovery.Error{Kind: discovery.NotFound, Code: "account_unknown"}
-
 // errSeen: what was agreed to is not what would happen.
 var errSeen = &discovery.Error{Kind: discovery.Conflict, Code: "stale_version",
 	Say: "The licence has changed in the meantime. Look at what would happen now before you go on."}
@@ -207,39 +205,33 @@ var errSeen = &discovery.Error{Kind: discovery.Conflict, Code: "stale_version",
 // shown by PreviewLicence with that mark (S31).
 func (s *Store) ChangeLicence(ctx context.Context, portalID string, v portal.Visitor, accountID string, c portal.LicenceChange, mark string) error {
 	return s.change(ctx, portalID, v, func(u *unit) error {
-		no := portal.Event{Action: "access.refused", Target: accountID}
-		target, err := accountByID(ctx, u, portalID, accountID)
-		if err != nil {
+		if _, err := u.target(ctx, accountID, portal.AssignLicences, mayAssign); err != nil {
 			return err
-		}
-		if target == nil {
-			return u.refuse(no, errNoSuchAccount)
-		}
-		if err := u.mayAssign(ctx, target.Account); err != nil {
-			no.Account = u.visitor.Actor
-			return u.refuse(no, err)
 		}
 		return u.changeLicence(ctx, accountID, c, mark)
 	})
 }
 
-// mayAssign looks at who changes a licence when it happens. One's own is no
-// exception: there may be nobody else.
-func (u *unit) mayAssign(ctx context.Context, target portal.Account) error {
-	if u.visitor.Actor == "" {
-		return nil
-	}
-	actor, err := accountByID(ctx, u, u.portal, u.visitor.Actor)
-	if err != nil {
-		return err
-	}
-	if actor == nil || actor.Status != portal.Active || !actor.Role.May(portal.AssignLicences) {
-		return &discovery.Error{Kind: discovery.Forbidden, Code: "permission_missing"}
-	}
+// mayAssign: one's own licence is no exception, there may be nobody else.
+func mayAssign(actor, target portal.Account) error {
 	if actor.ID == target.ID {
 		return nil
 	}
-	return portal.MayManage(actor.Account, target)
+	return portal.MayManage(actor, target)
+}
+
+// Licensee is somebody whose licence is looked at in the console. An ID that is
+// nobody's in this portal is audited.
+func (s *Store) Licensee(ctx context.Context, portalID string, v portal.Visitor, accountID string) (portal.Account, portal.Licence, error) {
+	a, err := accountByID(ctx, s.db, portalID, accountID)
+	if err != nil {
+		return portal.Account{}, portal.Licence{}, failed("read account", err)
+	}
+	if a == nil {
+		return portal.Account{}, portal.Licence{}, s.unknownAccount(ctx, portalID, v, accountID)
+	}
+	l, err := licenceOf(ctx, s.db, accountID)
+	return a.Account, l, failed("read licence", err)
 }
 
 // ReleaseOwnLicence gives back one's own licence, where its plan leaves that to

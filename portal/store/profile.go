@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 
-	"github.com/domicile-sso/domicile/discovery"
 	"github.com/domicile-sso/domicile/portal"
 )
 
@@ -14,22 +13,16 @@ import (
 // with a profile comes as portal.Mistakes.
 func (s *Store) SaveProfile(ctx context.Context, portalID string, v portal.Visitor, accountID string, p portal.Profile) (now portal.Account, changed bool, err error) {
 	err = s.change(ctx, portalID, v, func(u *unit) error {
-		a, err := accountByID(ctx, u, portalID, accountID)
+		a, err := u.profiled(ctx, accountID)
 		if err != nil {
 			return err
-		}
-		if a == nil {
-			return u.refuse(portal.Event{Action: "access.refused", Target: accountID}, errNoSuchAccount)
-		}
-		if err := u.mayEdit(ctx, a.Account); err != nil {
-			return u.refuse(portal.Event{Account: v.Actor, Action: "access.refused", Target: accountID}, err)
 		}
 		now = a.Account
 		l, err := licenceOf(ctx, u, accountID)
 		if err != nil {
 			return err
 		}
-		if p, err = p.Check(l.At(u.now)); err != nil {
+		if p, err = p.Check(l.At(u.now), a.Profile()); err != nil {
 			return err
 		}
 		names := p.Changed(a.Profile())
@@ -57,19 +50,17 @@ func (s *Store) SaveProfile(ctx context.Context, portalID string, v portal.Visit
 	return now, changed && err == nil, err
 }
 
-// mayEdit looks at who edits an account when it happens.
-func (u *unit) mayEdit(ctx context.Context, target portal.Account) error {
-	if u.visitor.Actor == "" || u.visitor.Actor == target.ID {
-		return nil
+// profiled is the account whose profile is saved: one's own, or that of somebody
+// whom one may look after.
+func (u *unit) profiled(ctx context.Context, accountID string) (*account, error) {
+	if u.visitor.Actor != accountID {
+		return u.target(ctx, accountID, portal.EditUsers, portal.MayManage)
 	}
-	actor, err := accountByID(ctx, u, u.portal, u.visitor.Actor)
-	if err != nil {
-		return err
+	a, err := accountByID(ctx, u, u.portal, accountID)
+	if err == nil && a == nil {
+		err = u.refuse(portal.Event{Account: accountID, Action: "access.refused", Target: accountID}, errUnknownAccount)
 	}
-	if actor == nil || actor.Status != portal.Active || !actor.Role.May(portal.EditUsers) {
-		return &discovery.Error{Kind: discovery.Forbidden, Code: "permission_missing"}
-	}
-	return portal.MayManage(actor.Account, target)
+	return a, err
 }
 
 // HasTextFactor reports whether an account has a number of its own for security

@@ -18,7 +18,7 @@ func (s *Store) RecordMessage(ctx context.Context, portalID string, v portal.Vis
 			return err
 		}
 		if a == nil {
-			return u.refuse(portal.Event{Action: "access.refused", Target: accountID}, errNoSuchAccount)
+			return u.refuse(portal.Event{Action: "access.refused", Target: accountID}, errUnknownAccount)
 		}
 		return u.count(ctx, a.Account)
 	})

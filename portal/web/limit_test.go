@@ -130,7 +130,7 @@ func TestLimitsAreForStrangers(t *testing.T) {
 	}
 	w.tries(browserAt, "GET", acme, "/account")
 	for range 10 {
-		if a := b.get("/account"); a.StatusCode != http.StatusOK {
+		if a := b.get("/account/profile"); a.StatusCode != http.StatusOK {
 			t.Fatalf("a member got %d", a.StatusCode)
 		}
 	}

@@ -2,6 +2,7 @@ package web
 
 import (
 	"io/fs"
+	"maps"
 	"net/http/httptest"
 	"testing"
 	"time"
@@ -60,7 +61,7 @@ func samples() map[string]map[string]any {
 	invited.Form = withProblem(nil, &invited.Temporary, &invited.New, &invited.Confirm)
 	at := momentOf(time.Date(2026, 11, 20, 18, 5, 0, 0, time.UTC))
 
-	return map[string]map[string]any{
+	all := map[string]map[string]any{
 		"address": {
 			"empty":   addressPage{Form: emptyForm, Portal: "Acme Corporation", Email: empty},
 			"wrong":   addressPage{Form: badForm, Portal: "Acme Corporation", Contact: "it@acme.example", Attempt: handle, Then: "/account", Email: bad},
@@ -96,8 +97,21 @@ func samples() map[string]map[string]any {
 			"bare": homePage{Portal: "Acme Corporation", Host: "acme.eu.example.com", Address: who, Jurisdiction: "EU",
 				Method: "Your password for this portal", Ends: at, Idle: "Earlier if you do not use it for an hour"},
 		},
-		"account_password": {"wrong": old},
+		"profile":           profileSamples(),
+		"addresses":         addressesSamples(),
+		"addresses_confirm": {"any": addressConfirmPage{Address: "ada@new.example", Account: who, Token: handle, Way: "Signs in with your portal password."}},
+		"addresses_user":    addressesUserSamples(),
+		"merge":             {"any": mergePage{Address: "ada@new.example", Account: who, Token: handle}},
+		"merge_summary":     mergeSamples(),
+		"activity":          activitySamples(),
+		"licence_release":   {"any": releasePage{Tabs: sampleTabs, Plan: "Professional", Mark: "0123456789abcdef", Effects: sampleEffects}},
+		"licences":          licencesSamples(),
+		"licence_holders":   {"any": holdersPage{Tabs: sampleTabs, Plan: "Professional", Holders: sampleHolders, Next: "/admin/licences?plan=professional&after=00"}, "nobody": holdersPage{Plan: "Pro"}},
+		"user_licence":      userLicenceSamples(),
+		"account_password":  {"wrong": old},
 	}
+	maps.Copy(all, securitySamples())
+	return all
 }
 
 func TestTemplatesFitTheirStructs(t *testing.T) {

@@ -155,7 +155,7 @@ func TestTemporaryPassword(t *testing.T) {
 			t.Errorf("%s: got %d, %q", field, wrong.StatusCode, wrong.page.Text(".summary"))
 		}
 	}
-	b.follow(b.submit(a, url.Values{"temporary": {temporary}, "new": {betterPassword}, "confirm": {betterPassword}})).want(t, 200, "Your account")
+	b.follow(b.submit(a, url.Values{"temporary": {temporary}, "new": {betterPassword}, "confirm": {betterPassword}})).want(t, 200, "Licence and profile")
 
 	again := w.browser(initech).signIn("guest@consult.example", temporary)
 	again.want(t, 403, "Enter your password")
@@ -167,7 +167,7 @@ func TestChangePassword(t *testing.T) {
 	b, other := w.browser(initech), w.browser(initech)
 	b.signIn("ian@initech.example", goodPassword)
 	other.signIn("ian@initech.example", goodPassword)
-	a := b.get(b.get("/account").page.Attr("main p a", "href"))
+	a := b.get("/account/password")
 	a.want(t, 200, "Change your password")
 	for field, form := range map[string]url.Values{
 		"old":     {"old": {"wrong"}, "new": {betterPassword}, "confirm": {betterPassword}},
@@ -180,15 +180,15 @@ func TestChangePassword(t *testing.T) {
 		}
 	}
 	before := b.cookies[SessionCookie].Value
-	if told := b.get("/account?changed=1").page.Text(".notice"); told != "" {
+	if told := b.get("/account/profile?changed=1").page.Text(".notice"); told != "" {
 		t.Errorf("told %q before", told)
 	}
 	done := b.follow(b.submit(a, url.Values{"old": {goodPassword}, "new": {betterPassword}, "confirm": {betterPassword}}))
-	done.want(t, 200, "Your account")
+	done.want(t, 200, "Licence and profile")
 	if told := done.page.Text(".notice"); !strings.Contains(told, "Your password is changed.") {
 		t.Errorf("told %q", told)
 	}
-	if told := b.get("/account").page.Text(".notice"); told != "" {
+	if told := b.get("/account/profile").page.Text(".notice"); told != "" {
 		t.Errorf("told %q again", told)
 	}
 	if b.cookies[SessionCookie].Value == before || other.signedIn() {

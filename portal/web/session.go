@@ -30,6 +30,7 @@ func (s *Site) home(v *visit) error {
 	}
 	idle, _ := s.Store.Lifetimes.Of(sess.Kept)
 	p.Idle = v.t("Earlier if you do not use it for %s", v.length(idle))
+	p.Console = a.Role.May(portal.SeeConsole)
 	if s.remembers() {
 		p.Remember = "/remember"
 	}

@@ -105,6 +105,7 @@ type homePage struct {
 	Ends                 moment
 	Idle                 string
 	Remember             string // local path; empty: not offered
+	Console              bool   // this role looks after the portal
 }
 
 type accountPasswordPage struct {
