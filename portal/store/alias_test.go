@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/domicile-sso/domicile/portal"
-	"github.com/domicile-sso/domicile/portal/store"
 )
 
 // as is the browser of somebody who is signed in.
@@ -507,7 +506,7 @@ func TestAdministratorAddsAlias(t *testing.T) {
 
 func (x *fixture) role(a portal.Account, r portal.Role) {
 	x.t.Helper()
-	if _, err := x.SetRole(x.ctx, "acme", portal.Visitor{}, store.RoleChange{Account: a.ID, To: r}); err != nil {
+	if _, err := x.SetRole(x.ctx, "acme", portal.Visitor{}, portal.RoleChange{Account: a.ID, To: r}); err != nil {
 		x.t.Fatal(err)
 	}
 }

@@ -141,20 +141,18 @@ func (s *Store) Merge(ctx context.Context, portalID string, v portal.Visitor, se
 // spendMerge uses up what entitles to a merge: the link that was mailed, and the
 // proof of the other account.
 func (u *unit) spendMerge(ctx context.Context, m merging, sessionID string, token portal.Secret, handle string) error {
-	if err := u.spendAlias(ctx, m.keep.ID, m.address, token); err != nil {
-		return err
+	// The link last: a proof that does not count can be given again, and the link
+	// is still needed then.
+	if m.gone.NeedsProof() {
+		proven, err := u.spendProof(ctx, handle, portal.ForMerge, sessionID)
+		if err != nil {
+			return err
+		}
+		if proven.ID != m.gone.ID {
+			return portal.ErrMergeProof
+		}
 	}
-	if !m.gone.NeedsProof() {
-		return nil
-	}
-	proven, err := u.spendProof(ctx, handle, portal.ForMerge, sessionID)
-	if err != nil {
-		return err
-	}
-	if proven.ID != m.gone.ID {
-		return portal.ErrMergeProof
-	}
-	return nil
+	return u.spendAlias(ctx, m.keep.ID, m.address, token)
 }
 
 func (u *unit) merge(ctx context.Context, j portal.Joint, m merging, sessionID string) error {

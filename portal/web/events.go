@@ -27,6 +27,7 @@ var events = []struct{ action, text string }{
 	{"account.disabled", "Account disabled"},
 	{"account.enabled", "Account enabled"},
 	{"account.merged", "Accounts joined"},
+	{"account.merge_refused", "Joining of accounts refused"},
 	{"invitation.redeemed", "Invitation taken up"},
 	{"invitation.withdrawn", "Invitation withdrawn"},
 	{"invitation.refused", "Invitation refused"},
