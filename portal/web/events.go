@@ -58,6 +58,7 @@ var events = []struct{ action, text string }{
 	{"factor.codes_drawn", "Recovery codes made"},
 	{"factor.cloned", "Passkey looks like a copy of another one"},
 	{"recovery.asked", "Help with a lost second factor asked for"},
+	{"recovery.cancelled", "Help with a lost second factor no longer asked for"},
 	{"recovery.allowed", "Way back after a lost second factor allowed"},
 	{"recovery.refused", "Way back after a lost second factor refused"},
 	{"recovery.finished", "Way back after a lost second factor finished"},

@@ -104,6 +104,9 @@ func samples() map[string]map[string]any {
 		"merge":             {"any": mergePage{Address: "ada@new.example", Account: who, Token: handle}},
 		"merge_summary":     mergeSamples(),
 		"activity":          activitySamples(),
+		"sessions":          sessionsSamples(),
+		"connections":       connectionsSamples(),
+		"move":              moveSamples(),
 		"licence_release":   {"any": releasePage{Tabs: sampleTabs, Plan: "Professional", Mark: "0123456789abcdef", Effects: sampleEffects}},
 		"licences":          licencesSamples(),
 		"licence_holders":   {"any": holdersPage{Tabs: sampleTabs, Plan: "Professional", Holders: sampleHolders, Next: "/admin/licences?plan=professional&after=00"}, "nobody": holdersPage{Plan: "Pro"}},
@@ -111,6 +114,8 @@ func samples() map[string]map[string]any {
 		"account_password":  {"wrong": old},
 	}
 	maps.Copy(all, securitySamples())
+	maps.Copy(all, passkeySamples())
+	maps.Copy(all, recoverySamples())
 	return all
 }
 

@@ -33,6 +33,7 @@ type passkeyPage struct {
 	Options       string // the challenge; empty: it has to be asked for
 	Script        string
 	Other         string // local path: another way
+	Lost          string // local path, for who has lost the passkey and everything else; empty: not offered
 	MayKeep, Keep bool
 	Elsewhere     string // host of the portal's own region, whose passkeys do not work here; empty: this is it
 }
@@ -106,6 +107,9 @@ func (v *visit) putChallenge(handle string, p *passkeyPage) (err error) {
 	default:
 		p.Step, p.MayKeep = string(half.Next), false
 		p.Other = "/login/" + p.Step + "?attempt=" + url.QueryEscape(handle)
+		if half.Next == portal.NeedsSecond && half.Purpose == portal.ForSignIn {
+			p.Lost = "/login/recovery?attempt=" + url.QueryEscape(handle)
+		}
 	}
 	if p.Step == string(portal.NeedsEnrol) {
 		c, err = v.site.Store.AskedNewPasskey(v.r.Context(), v.portal.ID, v.visitor(), store.InHalf(handle))

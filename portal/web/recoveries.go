@@ -41,7 +41,7 @@ func (s *Site) recoveries(v *visit) error {
 	if c, err := v.r.Cookie(noticeCookie); err == nil && !v.passive() {
 		switch c.Value {
 		case recoveryAllowed:
-			p.Notice = v.t("Allowed. The person has got a mail with a link, which is good for %d hours.", int(portal.RecoveryLink.Hours()))
+			p.Notice = v.t("Allowed. The person has got a mail with a link, which is good for %s.", v.t("%d hours", int(portal.RecoveryLink.Hours())))
 		case recoveryRefused:
 			p.Notice = v.t("Refused. The person has been told by mail.")
 		}

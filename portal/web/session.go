@@ -39,6 +39,9 @@ func (s *Site) home(v *visit) error {
 
 // methodName says how a session was signed in, in words.
 func (s *Site) methodName(v *visit, sess *portal.Session) (string, error) {
+	if sess.Method == portal.ByPasskey {
+		return v.t("Your passkey"), nil
+	}
 	if sess.Connection == "" {
 		return v.t("Your password for this portal"), nil
 	}
