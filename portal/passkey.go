@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -38,6 +39,7 @@ type Passkey struct {
 	Account    string
 	Name       string // as its owner calls it
 	RPID       string // the host it was made for: it works at no other
+	Maker      string // the account it was made for, where that has become part of Account since; the device knows no other
 	Credential webauthn.Credential
 	Created    time.Time
 	Used       time.Time // zero: never
@@ -225,6 +227,7 @@ func (p Party) Check(c Ceremony, answer PasskeyAnswer, a Account, key Passkey) (
 	if key.RPID != p.RPID() {
 		return Passkey{}, errPasskey("passkey_rp", nil)
 	}
+	a.ID = cmp.Or(key.Maker, a.ID)
 	who := owner{a, []Passkey{key}}
 	var used *webauthn.Credential
 	var err error
@@ -235,7 +238,7 @@ func (p Party) Check(c Ceremony, answer PasskeyAnswer, a Account, key Passkey) (
 		if !slices.ContainsFunc(c.Session.AllowedCredentialIDs, func(id []byte) bool { return string(id) == string(key.Credential.ID) }) {
 			return Passkey{}, errPasskey("passkey_other", nil)
 		}
-		c.Session.AllowedCredentialIDs = [][]byte{key.Credential.ID}
+		c.Session.AllowedCredentialIDs, c.Session.UserID = [][]byte{key.Credential.ID}, who.WebAuthnID()
 		used, err = p.rp.ValidateLogin(who, c.Session, answer.parsed)
 	}
 	if err != nil {

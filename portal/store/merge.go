@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -164,6 +165,7 @@ func (u *unit) merge(ctx context.Context, j portal.Joint, m merging, sessionID s
 	steps := []func() error{
 		func() error { return u.moveAddresses(ctx, keep.ID, gone) },
 		func() error { return u.moveSignIn(ctx, j) },
+		func() error { return u.moveFactors(ctx, keep.ID, gone.ID) },
 		func() error { return u.moveUse(ctx, keep.ID, gone.ID) },
 		func() error { return u.moveLicence(ctx, j) },
 		func() error { return u.moveRole(ctx, j, sessionID) },
@@ -231,10 +233,33 @@ func (u *unit) moveSignIn(ctx context.Context, j portal.Joint) error {
 		`DELETE FROM credentials WHERE account = $2 AND $1 <> ''`,
 		`UPDATE identities SET account = $1 WHERE account = $2`,
 		`DELETE FROM factors WHERE account = $2 AND confirmed = 0 AND $1 <> ''`,
-		`UPDATE factors SET account = $1 WHERE account = $2`,
 		`DELETE FROM recovery_codes WHERE account = $2 AND $1 <> ''`,
 		`DELETE FROM devices WHERE account = $2 AND $1 <> ''`,
 	)
+}
+
+// moveFactors gives one account the second factors of another. Passkeys note whose
+// they were made for: the device that holds one goes on naming that account.
+func (u *unit) moveFactors(ctx context.Context, keep, gone string) error {
+	keys, err := u.s.readPasskeys(ctx, u, gone)
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		k.Maker = cmp.Or(k.Maker, gone)
+		plain, err := openPasskey(k)
+		if err != nil {
+			return err
+		}
+		sealed, err := u.s.vault.Seal(factorPlace(k.ID), plain)
+		if err != nil {
+			return err
+		}
+		if _, err := u.ExecContext(ctx, `UPDATE factors SET sealed = $1 WHERE id = $2`, sealed, k.ID); err != nil {
+			return err
+		}
+	}
+	return u.exec(ctx, keep, gone, `UPDATE factors SET account = $1 WHERE account = $2`)
 }
 
 // moveUse gives one account the apps of another, and what it has sent.

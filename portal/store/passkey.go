@@ -26,12 +26,13 @@ const (
 type sealedPasskey struct {
 	RPID       string
 	Credential json.RawMessage
+	Maker      string `json:",omitempty"`
 }
 
 func openPasskey(k portal.Passkey) (plain []byte, err error) {
 	credential, err := json.Marshal(k.Credential)
 	if err == nil {
-		plain, err = json.Marshal(sealedPasskey{k.RPID, credential})
+		plain, err = json.Marshal(sealedPasskey{k.RPID, credential, k.Maker})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("encode passkey: %w", err)
@@ -55,7 +56,7 @@ func (s *Store) scanPasskey(row scanner) (k portal.Passkey, err error) {
 	if err := json.Unmarshal(plain, &open); err != nil {
 		return k, fmt.Errorf("passkey %s: %w", k.ID, err)
 	}
-	k.RPID, k.Created, k.Used = open.RPID, when(created), when(used)
+	k.RPID, k.Maker, k.Created, k.Used = open.RPID, open.Maker, when(created), when(used)
 	return k, json.Unmarshal(open.Credential, &k.Credential)
 }
 
