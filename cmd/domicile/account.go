@@ -14,7 +14,7 @@ func accountCommand() *cobra.Command {
 	return group("account", "People in a portal", accountInvite(),
 		accountSwitch("disable", "Disable a person's account and end their sessions", "disabled: they cannot sign in, and their sessions have ended"),
 		accountSwitch("enable", "Enable a disabled account again", "enabled: they can sign in"),
-		accountList())
+		accountList(), accountRecover())
 }
 
 func accountInvite() *cobra.Command {
