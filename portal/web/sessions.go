@@ -133,7 +133,7 @@ func (v *visit) place(country, network string) string {
 	switch {
 	case err != nil:
 		return v.t("From somewhere we do not know")
-	case prefix.Addr().IsLoopback():
+	case prefix.Addr().IsLoopback(), prefix.Addr().IsUnspecified(): // ::1 is in ::/48
 		return v.t("From the machine that this portal runs on")
 	case prefix.Addr().IsPrivate(), prefix.Addr().IsLinkLocalUnicast():
 		return v.t("From a private network, %s", network)
