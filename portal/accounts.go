@@ -38,31 +38,3 @@ type AccountPage struct {
 	Earlier  bool // there are some before the first
 	Later    bool // there are some behind the last
 }
-
-// Attention is what the people who look after a portal should know of today.
-// Counts stop at [ManyAttention].
-type Attention struct {
-	Recoveries  int           // asked for and not decided
-	Lapsed      int           // invitations that nobody took up in time, within [LapsedSince]
-	Lapsing     int           // invitations that will not wait much longer
-	Expiring    int           // licences that end soon and are not renewed
-	Sender      bool          // invitations would not come from whom the settings name
-	Unrouted    []string      // approved domains whose people have no sign-in of their own
-	Certificate []Certificate // of SAML connections, that end soon or have ended
-	Owners      int           // active ones; 2 means two or more
-}
-
-// A Certificate is one that a connection trusts.
-type Certificate struct {
-	Connection, Name string
-	Ends             time.Time
-}
-
-// When things are worth saying beforehand, and for how long afterwards.
-const (
-	LapsingWithin     = 24 * time.Hour
-	LapsedSince       = 30 * 24 * time.Hour
-	ExpiringWithin    = 30 * 24 * time.Hour
-	CertificateWithin = 30 * 24 * time.Hour
-	ManyAttention     = 100
-)

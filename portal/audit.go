@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -63,3 +64,12 @@ type EventFilter struct {
 // apart, or be set back: rows are found by their order, which is nearly that of
 // their times.
 const Slack = time.Hour
+
+// SpelledReference is a reference as it is written, however it was read out.
+func SpelledReference(typed string) string {
+	s := strings.ToUpper(strings.NewReplacer(" ", "", "-", "").Replace(typed))
+	if len(s) == 8 {
+		return s[:4] + "-" + s[4:]
+	}
+	return strings.TrimSpace(typed)
+}

@@ -128,3 +128,10 @@ func MaySwitch(actor, target Account) error {
 // Owns reports whether the account is one of the owners that a portal must not
 // lose the last of.
 func (a Account) Owns() bool { return a.Role == Owner && a.Status == Active }
+
+// A RoleChange is what somebody chose for an account. Was is the role they saw
+// it have; empty: whichever it has.
+type RoleChange struct {
+	Account string
+	Was, To Role
+}

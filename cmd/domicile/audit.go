@@ -100,7 +100,7 @@ func (r *operator) auditedPortals(id string) ([]string, error) {
 
 func (r *operator) showAudit(portals []string, q auditQuery) error {
 	filter := portal.EventFilter{
-		Account: q.account, Reference: spelled(q.reference), Limit: q.limit, Newest: true,
+		Account: q.account, Reference: portal.SpelledReference(q.reference), Limit: q.limit, Newest: true,
 	}
 	if q.since > 0 {
 		filter.Since = r.now().Add(-q.since)
@@ -130,15 +130,6 @@ func (r *operator) showAudit(portals []string, q auditQuery) error {
 		t.row(cells...)
 	}
 	return t.done("Nothing of the kind is on record.")
-}
-
-// spelled is a reference as it is written, however it was read out.
-func spelled(reference string) string {
-	s := strings.ToUpper(strings.NewReplacer(" ", "", "-", "").Replace(reference))
-	if len(s) == 8 {
-		return s[:4] + "-" + s[4:]
-	}
-	return strings.TrimSpace(reference)
 }
 
 // verifyAudit checks every chain before it says that one is broken.

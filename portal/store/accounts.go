@@ -297,3 +297,34 @@ func (q *accountQuery) page(order string, limit int) string {
 		LEFT JOIN credentials c ON c.account = a.id
 		LEFT JOIN licences l ON l.account = a.id LEFT JOIN plans pl ON pl.portal = l.portal AND pl.id = l.plan` + by("k")
 }
+
+// AccountsByID are those of some accounts that are the portal's, by ID: for lists
+// that name people.
+func (s *Store) AccountsByID(ctx context.Context, portalID string, ids []string) (map[string]portal.Account, error) {
+	found := map[string]portal.Account{}
+	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
+	for part := range slices.Chunk(ids, 200) {
+		q := &accountQuery{args: []any{portalID}}
+		places := make([]string, len(part))
+		for i, id := range part {
+			places[i] = q.arg(id)
+		}
+		rows, err := s.db.QueryContext(ctx, `SELECT `+accountColumns+` FROM`+accountTables+
+			`WHERE a.portal = $1 AND a.id IN (`+strings.Join(places, ", ")+`)`, q.args...)
+		if err != nil {
+			return nil, failed("read accounts", err)
+		}
+		for rows.Next() {
+			a, err := scanAccount(rows)
+			if err != nil {
+				_ = rows.Close()
+				return nil, failed("read accounts", err)
+			}
+			found[a.ID] = a.Account
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			return nil, failed("read accounts", err)
+		}
+	}
+	return found, nil
+}

@@ -216,3 +216,34 @@ func (s *Store) AuditHas(ctx context.Context, portalID string, seq int64, hash s
 	}
 	return nil
 }
+
+// StartAuditExport notes that somebody takes a part of the audit log out of the
+// portal; what says which. It returns the last row there is to hand over.
+func (s *Store) StartAuditExport(ctx context.Context, portalID string, v portal.Visitor, what string) (last int64, err error) {
+	err = s.change(ctx, portalID, v, func(u *unit) error {
+		if _, err := u.actor(ctx, portal.SeeAudit); err != nil {
+			return err
+		}
+		last = u.seq
+		u.audit(portal.Event{Account: v.Actor, Action: "audit.exported", Method: u.by(), Target: what})
+		return nil
+	})
+	return last, err
+}
+
+// EachEvent hands over all rows of a filter, newest first, a page at a time.
+func (s *Store) EachEvent(ctx context.Context, portalID string, f portal.EventFilter, do func(portal.Link) error) error {
+	f.Newest, f.Limit = true, 1000
+	for {
+		links, err := s.Events(ctx, portalID, f)
+		if err != nil || len(links) == 0 {
+			return err
+		}
+		for _, l := range links {
+			if err := do(l); err != nil {
+				return err
+			}
+		}
+		f.Before = links[len(links)-1].Seq
+	}
+}

@@ -78,16 +78,9 @@ func (u *unit) keepOwner(ctx context.Context, a portal.Account, action string) e
 	return err
 }
 
-// A RoleChange is what somebody chose for an account. Was is the role they saw
-// it have; empty: whichever it has.
-type RoleChange struct {
-	Account string
-	Was, To portal.Role
-}
-
 // SetRole gives an account a role (S34). Its sessions end: whoever gets other
 // rights signs in for them anew, and what was open under the old ones is closed.
-func (s *Store) SetRole(ctx context.Context, portalID string, v portal.Visitor, c RoleChange) (changed bool, err error) {
+func (s *Store) SetRole(ctx context.Context, portalID string, v portal.Visitor, c portal.RoleChange) (changed bool, err error) {
 	if _, err := portal.ParseRole(string(c.To)); err != nil {
 		return false, err
 	}
@@ -119,7 +112,7 @@ func (u *unit) setRole(ctx context.Context, a *account, to portal.Role) error {
 	if _, err := u.ExecContext(ctx, `UPDATE accounts SET role = $1 WHERE id = $2`, string(to), a.ID); err != nil {
 		return err
 	}
-	u.audit(portal.Event{Account: a.ID, Action: "role.changed", Method: u.by(), Code: string(a.Role) + ">" + string(to)})
+	u.audit(portal.Event{Account: a.ID, Action: "role.changed", Method: u.by(), Target: string(a.Role) + " → " + string(to)})
 	a.Role = to
 	if a.Status != portal.Active {
 		return nil // nobody is signed in, and an invitation stays good
