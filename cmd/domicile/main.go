@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	_ "time/tzdata" // people choose their time zone, also where the system has no list of them
 
 	"github.com/spf13/cobra"
 

@@ -211,7 +211,7 @@ func (s *Site) showUserLicence(v *visit, status int, f values, wrong *discovery.
 	if v.noted(licenceSaved) != "" {
 		p.Notice = v.t("The licence is changed.")
 	}
-	if p.Plan, err = s.planField(v, l, f["plan"]); err != nil {
+	if p.Plan, err = s.planChoice(v, l, f["plan"]); err != nil {
 		return err
 	}
 	switch {
@@ -241,9 +241,9 @@ func (s *Site) showUserLicence(v *visit, status int, f values, wrong *discovery.
 	return v.render(status, "user_licence", p)
 }
 
-// planField is the choice of a plan. Those without a free seat are named, and
+// planChoice is the choice of a plan. Those without a free seat are named, and
 // refused when they are chosen: they may be free by then.
-func (s *Site) planField(v *visit, l portal.Licence, typed string) (page.Field, error) {
+func (s *Site) planChoice(v *visit, l portal.Licence, typed string) (page.Field, error) {
 	f := page.Field{Name: "plan", Label: v.t("Plan"), Value: cmp.Or(typed, l.Plan.ID, portal.NoPlan), Options: []page.Option{{Value: portal.NoPlan, Text: v.t("No licence")}}}
 	plans, err := s.Store.Plans(v.r.Context(), v.portal.ID)
 	for _, one := range plans {
