@@ -265,6 +265,7 @@ type browser struct {
 	w       *world
 	host    string
 	cookies map[string]*http.Cookie
+	accept  string // the languages it asks for
 }
 
 func (w *world) browser(host string) *browser {
@@ -281,6 +282,9 @@ type answer struct {
 func (b *browser) do(r *http.Request) answer {
 	b.w.t.Helper()
 	r.Host = b.host
+	if b.accept != "" {
+		r.Header.Set("Accept-Language", b.accept)
+	}
 	ctx := page.WithReference(r.Context(), page.NewReference())
 	ctx = page.WithClient(ctx, netip.MustParseAddr(browserAt))
 	for _, c := range b.cookies {
