@@ -8,6 +8,8 @@ import (
 // events says what happened, in the order in which the audit log offers it. The
 // text is a locale key. A test holds the list against the sources: every action
 // that is ever written is in it.
+//
+//locale:texts
 var events = []struct{ action, text string }{
 	{"session.start", "Signed in"},
 	{"session.proved", "Confirmed who they are"},
@@ -84,6 +86,7 @@ var events = []struct{ action, text string }{
 	{"connection.put", "Sign-in connection set by the operator"},
 	{"connection.moved", "Domain moved to another way of signing in"},
 	{"connection.undone", "Move of a domain undone"},
+	{"connection.move_refused", "Move of a domain refused"},
 	{"portal.created", "Portal created"},
 	{"portal.changed", "Portal changed by the operator"},
 
