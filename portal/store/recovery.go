@@ -80,7 +80,7 @@ func (s *Store) AskRecovery(ctx context.Context, portalID string, v portal.Visit
 		if err != nil {
 			return err
 		}
-		_, err = u.newRecovery(ctx, h.account)
+		_, err = u.newRecovery(ctx, h.account, string(h.entry.method))
 		return err
 	})
 }
@@ -94,7 +94,7 @@ func (s *Store) openRecovery(ctx context.Context, accountID string) (bool, error
 
 // newRecovery notes a request, unless one is under way, and writes to every
 // address of the account: whoever knows the password may not be its owner.
-func (u *unit) newRecovery(ctx context.Context, a *account) (portal.Recovery, error) {
+func (u *unit) newRecovery(ctx context.Context, a *account, method string) (portal.Recovery, error) {
 	r, ok, err := u.recoveryWhere(ctx, `r.account = $1 AND r.finished = 0 AND r.expires > $2 AND (r.decided = 0 OR r.allowed)`, a.ID, micros(u.now))
 	if err != nil || ok {
 		return r, err
@@ -111,7 +111,7 @@ func (u *unit) newRecovery(ctx context.Context, a *account) (portal.Recovery, er
 	if err != nil {
 		return r, err
 	}
-	u.audit(portal.Event{Account: a.ID, Action: "recovery.asked", Target: r.ID})
+	u.audit(portal.Event{Account: a.ID, Action: "recovery.asked", Method: method, Target: r.ID})
 	return r, u.tell(ctx, a, portal.Letter{Kind: portal.RecoveryAskedLetter, Token: token, Expires: t.Expires})
 }
 
@@ -226,7 +226,7 @@ func (s *Store) RecoverByOperator(ctx context.Context, portalID string, v portal
 		if err != nil {
 			return err
 		}
-		r, err := u.newRecovery(ctx, a)
+		r, err := u.newRecovery(ctx, a, u.by())
 		if err != nil {
 			return err
 		}
