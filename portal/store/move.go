@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"database/sql"
@@ -315,14 +316,32 @@ func (u *unit) tellMoved(ctx context.Context, people []portal.MovedPerson) error
 	if at == "" {
 		at = p.URL
 	}
+	set, err := readSettings(ctx, u, u.portal)
+	if err != nil {
+		return err
+	}
+	from, err := u.from(ctx, portal.MovedLetter, set)
+	if err != nil {
+		return err
+	}
+	own := map[string]portal.MailText{} // by language
 	u.posted = true
 	for some := range slices.Chunk(people, lettersAtOnce) {
 		var values []string
 		var args []any
 		for _, person := range some {
 			a := person.Account
+			language := cmp.Or(a.Language, set.Language)
+			text, ok := own[language]
+			if !ok {
+				if text, err = readMailText(ctx, u, u.portal, portal.MovedLetter, language); err != nil {
+					return err
+				}
+				own[language] = text
+			}
 			l := sealedLetter{Kind: portal.MovedLetter, To: person.Address.Clear(), Name: strings.TrimSpace(a.GivenName + " " + a.FamilyName),
-				Portal: p.Name, URL: at, Contact: p.Contact}
+				Portal: p.Name, URL: at, Contact: p.Contact, Language: language, Zone: set.Zone,
+				From: from.Clear(), Subject: text.Subject, Opening: text.Opening}
 			id := newID()
 			plain, err := json.Marshal(l)
 			if err != nil {
