@@ -19,6 +19,7 @@ var events = []struct{ action, text string }{
 	{"ticket.refused", "Link from the global sign-in page refused"},
 	{"browser.trusted", "Browser trusted"},
 	{"browser.distrusted", "Trusted browsers forgotten"},
+	{"browser.distrusted", "Trusted browsers forgotten"},
 	{"access.refused", "Access refused"},
 
 	{"account.created", "Account created"},
