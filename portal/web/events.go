@@ -8,6 +8,8 @@ import (
 // events says what happened, in the order in which the audit log offers it. The
 // text is a locale key. A test holds the list against the sources: every action
 // that is ever written is in it.
+//
+//locale:texts
 var events = []struct{ action, text string }{
 	{"session.start", "Signed in"},
 	{"session.proved", "Confirmed who they are"},
@@ -19,7 +21,6 @@ var events = []struct{ action, text string }{
 	{"ticket.refused", "Link from the global sign-in page refused"},
 	{"browser.trusted", "Browser trusted"},
 	{"browser.distrusted", "Trusted browsers forgotten"},
-	{"browser.distrusted", "Trusted browsers forgotten"},
 	{"access.refused", "Access refused"},
 
 	{"account.created", "Account created"},
@@ -29,6 +30,7 @@ var events = []struct{ action, text string }{
 	{"account.disabled", "Account disabled"},
 	{"account.enabled", "Account enabled"},
 	{"account.merged", "Accounts joined"},
+	{"account.merge_refused", "Joining of accounts refused"},
 	{"invitation.redeemed", "Invitation taken up"},
 	{"invitation.withdrawn", "Invitation withdrawn"},
 	{"invitation.refused", "Invitation refused"},
@@ -59,6 +61,7 @@ var events = []struct{ action, text string }{
 	{"factor.codes_drawn", "Recovery codes made"},
 	{"factor.cloned", "Passkey looks like a copy of another one"},
 	{"recovery.asked", "Help with a lost second factor asked for"},
+	{"recovery.cancelled", "Help with a lost second factor no longer asked for"},
 	{"recovery.allowed", "Way back after a lost second factor allowed"},
 	{"recovery.refused", "Way back after a lost second factor refused"},
 	{"recovery.finished", "Way back after a lost second factor finished"},
@@ -84,6 +87,7 @@ var events = []struct{ action, text string }{
 	{"connection.put", "Sign-in connection set by the operator"},
 	{"connection.moved", "Domain moved to another way of signing in"},
 	{"connection.undone", "Move of a domain undone"},
+	{"connection.move_refused", "Move of a domain refused"},
 	{"portal.created", "Portal created"},
 	{"portal.changed", "Portal changed by the operator"},
 
