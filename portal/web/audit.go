@@ -142,16 +142,16 @@ func (v *visit) auditPageOf(q values) auditPage {
 		groups = append(groups, page.Option{Value: g.name, Text: v.t(g.text)})
 	}
 	text := func(f field, label, kind string) page.Field {
-		return page.Field{Name: f.name, Label: v.t(label), Type: kind, Value: q[f.name], Optional: true}
+		return page.Field{Name: f.name, Label: label, Type: kind, Value: q[f.name], Optional: true}
 	}
 	p := auditPage{
 		Tabs:      v.consoleTabs("audit"),
-		Person:    text(fieldPerson, "Person", "search"),
+		Person:    text(fieldPerson, v.t("Person"), "search"),
 		Group:     page.Field{Name: fieldGroup.name, Label: v.t("What"), Value: q["group"], Options: groups},
-		Code:      text(fieldEventCode, "Code", "text"),
-		Reference: text(fieldReference, "Reference", "text"),
-		From:      text(fieldFrom, "First day", "date"),
-		Until:     text(fieldUntil, "Last day", "date"),
+		Code:      text(fieldEventCode, v.t("Code"), "text"),
+		Reference: text(fieldReference, v.t("Reference"), "text"),
+		From:      text(fieldFrom, v.t("First day"), "date"),
+		Until:     text(fieldUntil, v.t("Last day"), "date"),
 	}
 	p.Person.Hint = v.t("Name or address")
 	p.Reference.Hint = v.t("As the person read it")

@@ -11,7 +11,7 @@ import (
 //
 //locale:texts
 var events = []struct{ action, text string }{
-	{"session.start", "Signed in"},
+	{"session.start", "Sign-in succeeded"},
 	{"session.proved", "Confirmed who they are"},
 	{"session.end", "Signed out"},
 	{"session.ended", "Ended a session"},
@@ -108,6 +108,7 @@ type eventGroup struct {
 	kinds      []string
 }
 
+//locale:texts
 var eventGroups = []eventGroup{
 	{"access", "Sign-ins and sessions", []string{"session", "proof", "ticket", "browser", "access"}},
 	{"accounts", "Accounts and roles", []string{"account", "invitation", "identity", "profile", "role"}},

@@ -6,6 +6,8 @@ import (
 )
 
 // roleTexts say what a role is called and what it may do.
+//
+//locale:texts
 var roleTexts = map[portal.Role]struct{ name, may string }{
 	portal.Owner:         {"Owner", "May do everything, and make others owners."},
 	portal.Administrator: {"Administrator", "May do everything but change owners."},
