@@ -104,6 +104,6 @@ func ValidName(s string) bool {
 	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
 }
 
-func invalid(field, code, say string) error {
-	return &discovery.Error{Kind: discovery.Invalid, Field: field, Code: code, Say: say}
+func invalid(field, code, say string, args ...any) error {
+	return &discovery.Error{Kind: discovery.Invalid, Field: field, Code: code, Say: say, Args: args}
 }

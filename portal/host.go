@@ -1,7 +1,6 @@
 package portal
 
 import (
-	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -44,7 +43,7 @@ func CheckPortal(p Portal) (host string, err error) {
 // checkStandbys: what the front door would refuse is refused here.
 func checkStandbys(p Portal) error {
 	if len(p.Standbys) > regions.MaxStandbys {
-		return invalid("standby", "portal_standby", fmt.Sprintf("A portal has at most %d standbys.", regions.MaxStandbys))
+		return invalid("standby", "portal_standby", "A portal has at most %d standbys.", regions.MaxStandbys)
 	}
 	for i, s := range p.Standbys {
 		if !ValidName(s.Region) {
