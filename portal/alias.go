@@ -132,7 +132,7 @@ func MayPromote(a *Alias) error {
 	case a == nil:
 		return errNoAlias
 	case a.Pending():
-		return &discovery.Error{Kind: discovery.Conflict, Code: "alias_pending",
+		return &discovery.Error{Kind: discovery.Forbidden, Code: "alias_pending",
 			Say: "This address has not been confirmed yet. Open the link in the mail that was sent to it first."}
 	}
 	return nil
@@ -166,7 +166,7 @@ func (r Removal) Decide() error {
 	gone := r.Aliases[i]
 	switch {
 	case gone.Primary:
-		return &discovery.Error{Kind: discovery.Conflict, Code: "alias_primary",
+		return &discovery.Error{Kind: discovery.Forbidden, Code: "alias_primary",
 			Say: "The primary address cannot be removed. Make another address the primary one first."}
 	case gone.Pending():
 		return nil
@@ -184,11 +184,11 @@ func (r Removal) Decide() error {
 		wayIn = wayIn || d.Connection != "" || r.HasPassword
 	}
 	if c := r.Ways[r.Address].Connection; c != "" && !served[c] && slices.Contains(r.Linked, c) {
-		return &discovery.Error{Kind: discovery.Conflict, Code: "alias_federated",
+		return &discovery.Error{Kind: discovery.Forbidden, Code: "alias_federated",
 			Say: "Your organisation’s own sign-in knows you by this address and would bring it back. It cannot be removed here."}
 	}
 	if !wayIn {
-		return &discovery.Error{Kind: discovery.Conflict, Code: "alias_last_way",
+		return &discovery.Error{Kind: discovery.Forbidden, Code: "alias_last_way",
 			Say: "Without this address you could not sign in any more. It cannot be removed."}
 	}
 	return nil

@@ -306,7 +306,7 @@ func (s *Site) changeUserAddresses(v *visit) error {
 				return v.backTo("/admin/users/"+v.account+"/addresses", aliasRemoved)
 			}
 		default:
-			err = badField("do", "field_unknown", "The field “do” is missing.")
+			return badField("do", "field_unknown", "Something in the request is not as it should be.")
 		}
 	}
 	if err != nil {

@@ -59,7 +59,7 @@ func TestAddresses(t *testing.T) {
 		t.Errorf("listed: %v", got)
 	}
 	a = b.post("/account/addresses/promote", url.Values{"address": {"ian@new.example"}})
-	a.want(t, 409, "Addresses")
+	a.want(t, 403, "Addresses")
 	link := w.link("ian@new.example")
 	a = b.get(link)
 	a.want(t, 200, "Confirm an address")
@@ -74,7 +74,7 @@ func TestAddresses(t *testing.T) {
 	if got := a.listed(); got["ian@new.example"] != "Primary Licensed" || got["ian@initech.example"] != "Confirmed" {
 		t.Errorf("listed: %v", got)
 	}
-	b.post("/account/addresses/remove", url.Values{"address": {"ian@new.example"}}).want(t, 409, "Addresses")
+	b.post("/account/addresses/remove", url.Values{"address": {"ian@new.example"}}).want(t, 403, "Addresses")
 	a = b.follow(b.post("/account/addresses/remove", url.Values{"address": {"ian@initech.example"}}))
 	if got := a.listed(); len(got) != 1 {
 		t.Errorf("listed: %v", got)
