@@ -105,7 +105,8 @@ func CrossSite() []string { return []string{"/saml/*/acs"} }
 
 // BodyLimits are the routes that take more than an ordinary form.
 func BodyLimits() map[string]int64 {
-	return map[string]int64{"/saml/*/acs": maxSAMLForm, "/saml/*/confirm": maxSAMLForm}
+	return map[string]int64{"/saml/*/acs": maxSAMLForm, "/saml/*/confirm": maxSAMLForm,
+		"/admin/users/invite": maxInviteForm, "/admin/users/import": maxImportForm}
 }
 
 // A route is one line of the site's list.
@@ -136,6 +137,13 @@ const (
 // account is an ID in a path; one that belongs to another portal is answered
 // like one that does not exist.
 const account = "{account:[0-9a-f]{32}}"
+
+// What else a path names.
+const (
+	imported       = "{import:[0-9a-f]{32}}"
+	letterKind     = "{kind:[a-z-]{1,40}}"
+	letterLanguage = "{language:[a-z]{2}}"
+)
 
 const connection = "{connection:[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?}"
 
@@ -191,6 +199,24 @@ func (s *Site) routes() []route {
 		{"GET", "/admin", member, s.console, portal.SeeConsole},
 		{"GET", "/admin/users", member, s.users, portal.SeeUsers},
 		{"GET", "/admin/users/export.csv", fresh, s.exportUsers, portal.ExportUsers},
+		{"GET", "/admin/users/invite", member, s.inviteForm, portal.InviteUsers},
+		{"POST", "/admin/users/invite", member, s.invite, portal.InviteUsers},
+		{"POST", "/admin/users/" + account + "/invitation", member, s.changeInvitation, portal.InviteUsers},
+		{"GET", "/admin/users/import", fresh, s.importForm, portal.ImportUsers},
+		{"POST", "/admin/users/import", fresh, s.takeImport, portal.ImportUsers},
+		{"GET", "/admin/users/import/" + imported, member, s.imported, portal.ImportUsers},
+		{"POST", "/admin/users/import/" + imported, fresh, s.changeImport, portal.ImportUsers},
+		{"GET", "/admin/users/import/" + imported + "/report.csv", member, s.importReport, portal.ImportUsers},
+		{"GET", "/admin/domains", member, s.approvedDomains, portal.ApproveDomains},
+		{"POST", "/admin/domains", member, s.approveDomain, portal.ApproveDomains},
+		{"POST", "/admin/domains/remove", member, s.removeDomain, portal.ApproveDomains},
+		{"GET", "/admin/notifications", member, s.notifications, portal.ChangeSettings},
+		{"POST", "/admin/notifications", member, s.saveNotifications, portal.ChangeSettings},
+		{"GET", "/admin/mails", member, s.mails, portal.ChangeSettings},
+		{"GET", "/admin/mails/" + letterKind + "/" + letterLanguage, member, s.mailText, portal.ChangeSettings},
+		{"POST", "/admin/mails/" + letterKind + "/" + letterLanguage, member, s.saveMailText, portal.ChangeSettings},
+		{"GET", "/admin/policy", fresh, s.policy, portal.ChangeSettings},
+		{"POST", "/admin/policy", fresh, s.savePolicy, portal.ChangeSettings},
 		{"GET", "/admin/users/" + account, member, s.user, portal.SeeUsers},
 		{"POST", "/admin/users/" + account + "/status", member, s.switchUser, portal.SwitchUsers},
 		{"GET", "/admin/users/" + account + "/profile", member, s.userProfile, portal.EditUsers},
@@ -252,7 +278,8 @@ func (s *Site) routes() []route {
 func Routes() []string {
 	var lines []string
 	for _, rt := range (*Site)(nil).routes() {
-		path := strings.NewReplacer(connection, "{connection}", account, "{account}", domainName, "{domain}").Replace(rt.path)
+		path := strings.NewReplacer(connection, "{connection}", account, "{account}", domainName, "{domain}",
+			imported, "{import}", letterKind, "{kind}", letterLanguage, "{language}").Replace(rt.path)
 		lines = append(lines, rt.method+" "+path)
 	}
 	return lines
