@@ -132,15 +132,15 @@ func (s *Site) chooseLanguage(v *visit) error {
 }
 
 // reload is the path of a page, or of the page behind the answer to a form: the
-// same, or home.
+// same, or home. The addresses that others lead to with an answer are no pages.
 func (s *Site) reload(r *http.Request) string {
-	if r.Method == http.MethodGet {
+	switch {
+	case !s.hasPage(r.URL.EscapedPath()):
+		return "/"
+	case r.Method == http.MethodGet:
 		return r.URL.RequestURI()
 	}
-	if path := r.URL.EscapedPath(); s.hasPage(path) {
-		return path
-	}
-	return "/"
+	return r.URL.EscapedPath()
 }
 
 // hasPage reports whether a path of this site is a page that one can open again.
