@@ -186,7 +186,7 @@ func (v *visit) pickUp() (string, portal.Attempt, error) {
 // pass through. Somebody who is signed in by now (in another tab, say) is not
 // bothered. then is the page first asked for, where it is still known.
 func (v *visit) startAgain(err error, then string) error {
-	if !errors.Is(err, portal.ErrAttempt) && !errors.Is(err, portal.ErrTicket) && !errors.Is(err, portal.ErrLink) {
+	if !errors.Is(err, portal.ErrAttempt) && !errors.Is(err, portal.ErrTicket) && !errors.Is(err, portal.ErrLink) && !errors.Is(err, portal.ErrHalfOver) {
 		return err
 	}
 	if page.ForPrograms(v.r) {

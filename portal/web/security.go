@@ -15,7 +15,6 @@ type securityPage struct {
 	page.Form
 	Tabs      []tab
 	Notice    string
-	Good      bool // the notice is about something that was done
 	Ways      []string
 	Password  bool // it can be changed here
 	Factors   []factorLine
@@ -32,10 +31,10 @@ type factorLine struct {
 }
 
 type removePage struct {
-	Tabs         []tab
-	Factor       string // its ID
-	What         string
-	Last, Remind bool // it is the only one; others stay
+	Tabs   []tab
+	Factor string // its ID
+	What   string
+	Last   bool // it is the only one
 }
 
 type codesPage struct {
@@ -138,7 +137,7 @@ func (v *visit) askRemoval(id string) error {
 		if l.ID != id {
 			continue
 		}
-		p := removePage{Tabs: v.accountTabs("security"), Factor: id, What: l.Kind, Last: len(ways.Factors) == 1, Remind: len(ways.Factors) > 1}
+		p := removePage{Tabs: v.accountTabs("security"), Factor: id, What: l.Kind, Last: len(ways.Factors) == 1}
 		if l.Name != "" {
 			p.What += ": " + l.Name
 		}
