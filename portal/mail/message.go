@@ -65,6 +65,7 @@ var links = map[portal.LetterKind]string{
 	portal.ChangedLetter:    "/login",
 	portal.ActivationLetter: "/account/sessions",
 	portal.MovedLetter:      "/password/forgot",
+	portal.FactorLetter:     "/account/security",
 
 	portal.AliasLetter:         "/account/addresses/confirm",
 	portal.AliasAddedLetter:    "/account/addresses",
