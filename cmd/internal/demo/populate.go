@@ -48,6 +48,14 @@ func (d *Demo) found(ctx context.Context, id string) (*store.Store, error) {
 			ID: p.ID, Name: p.Name, URL: p.URL, Disclosure: discovery.Listed, KeepSigned: true,
 			Contact: "the service desk of " + p.Name,
 		})
+		for _, a := range []portal.App{
+			{ID: "desktop", Name: "Secure mail on the desktop", Kind: portal.OwnApp},
+			{ID: "outlook", Name: "Secure mail for Outlook", Kind: portal.AddIn},
+		} {
+			if a.Portal = id; err == nil {
+				_, err = s.PutApp(ctx, a)
+			}
+		}
 		return s, err
 	}
 	return nil, fmt.Errorf("no portal %s", id)

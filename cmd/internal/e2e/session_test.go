@@ -37,7 +37,7 @@ func TestSignOutElsewhere(t *testing.T) {
 		here, there := browser(t, scripts), browser(t, scripts)
 		d.signIn(here, "Initech", ian)
 		d.signIn(there, "Initech", ian)
-		here.open(initech + "/account")
+		here.open(initech + "/account/sessions")
 		here.press("Sign out everywhere")
 		here.sees("You are signed out")
 		here.look("signedout-everywhere")
