@@ -114,6 +114,7 @@ func samples() map[string]map[string]any {
 		"account_password":  {"wrong": old},
 	}
 	maps.Copy(all, securitySamples())
+	maps.Copy(all, consoleSamples())
 	maps.Copy(all, passkeySamples())
 	maps.Copy(all, recoverySamples())
 	return all
