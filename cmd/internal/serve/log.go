@@ -17,13 +17,13 @@ import (
 var (
 	plainRoutes = set(
 		"/", "/v1/discover", "/choose", "/choose/anyway", "/remember", "/forget", "/.well-known/webfinger", "/claims",
-		"/login", "/login/password", "/login/method", "/logout",
+		"/language", "/login", "/login/password", "/login/method", "/logout", "/recovery", "/recovery/cancel",
 		"/password/forgot", "/password/reset", "/password/change", "/invitation",
 		"/account", "/account/password", "/account/sessions/end", "/admin",
 		"/healthz", "/readyz",
 	)
 	starRoutes = []string{
-		"/login/*", "/saml/*/acs", "/saml/*/confirm", "/saml/*/metadata", "/oidc/*/callback", "/admin/*", "/message/*", "/message/*/html",
+		"/login/*", "/saml/*/acs", "/saml/*/confirm", "/saml/*/metadata", "/oidc/*/callback", "/account/*", "/admin/*", "/message/*", "/message/*/html",
 	}
 )
 
