@@ -33,18 +33,15 @@ func MailLanguages() []string { return []string{"en", "fr", "de"} }
 // Check tidies what was typed and reports what is wrong with it. Text is text:
 // nothing in it is taken for HTML or for a field.
 func (m MailText) Check() (MailText, error) {
-	wrong := func(field, code, say string) error {
-		return &discovery.Error{Kind: discovery.Invalid, Field: field, Code: code, Say: say}
-	}
 	m.Subject = strings.Join(strings.Fields(printable(m.Subject, false)), " ")
 	m.Opening = strings.Trim(printable(strings.ReplaceAll(m.Opening, "\r\n", "\n"), true), "\n ")
 	switch {
 	case m.Subject == "" && m.Opening == "":
-		return m, wrong("subject", "text_empty", "Write a subject or an opening, or take our words.")
+		return m, unfit("subject", "text_empty", "Write a subject or an opening, or take our words.")
 	case utf8.RuneCountInString(m.Subject) > MaxSubject:
-		return m, wrong("subject", "subject_long", "A subject has 120 characters at most.")
+		return m, unfit("subject", "subject_long", "A subject has 120 characters at most.")
 	case utf8.RuneCountInString(m.Opening) > MaxOpening:
-		return m, wrong("opening", "opening_long", "The opening has 2,000 characters at most.")
+		return m, unfit("opening", "opening_long", "The opening has 2,000 characters at most.")
 	case !slices.Contains(MailLanguages(), m.Language):
 		return m, &discovery.Error{Kind: discovery.NotFound, Code: "language_unknown"}
 	}

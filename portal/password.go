@@ -20,27 +20,28 @@ import (
 	"github.com/domicile-sso/domicile/discovery"
 )
 
-// Bounds of a password, in bytes. It is used exactly as sent: no trimming, no
+// Bounds of a password: characters at least, bytes at most. It is used exactly as sent: no trimming, no
 // truncation, no Unicode folding.
 const (
 	PasswordMin = 10
 	PasswordMax = 1024
 )
 
-// PasswordRules are the rules in the words the pages show.
-//
-//locale:texts
-var PasswordRules = []string{
-	"At least 10 characters.",
-	"Hard to guess: several unrelated words do well, one word with a digit does not.",
-	"Not your address, your name or the name of this portal.",
-	"No blank at the beginning or the end.",
+// PasswordRules are the rules in the words the pages show. least is how many
+// characters a password needs: [Settings.MinPassword].
+func PasswordRules(least int) discovery.Phrases {
+	return discovery.Phrases{
+		{Say: "At least %d characters.", Args: []any{least}},
+		{Say: "Hard to guess: several unrelated words do well, one word with a digit does not."},
+		{Say: "Not your address, your name or the name of this portal."},
+		{Say: "No blank at the beginning or the end."},
+	}
 }
 
 // CheckPassword reports every rule that a new password breaks, in one error
-// whose Field is "new". words are what an attacker would try first: the
-// person's address and name, the portal's name.
-func CheckPassword(password Secret, words ...string) error {
+// whose Field is "new". least is how many characters it needs, words are what an
+// attacker would try first: the person's address and name, the portal's name.
+func CheckPassword(password Secret, least int, words ...string) error {
 	p := password.Clear()
 	var broken discovery.Phrases
 	switch {
@@ -51,8 +52,8 @@ func CheckPassword(password Secret, words ...string) error {
 	case !utf8.ValidString(p):
 		return broke("password_encoding", "This password is not valid text.")
 	}
-	if len(p) < PasswordMin {
-		broken = append(broken, discovery.Phrase{Say: "It is too short: use at least %d characters.", Args: []any{PasswordMin}})
+	if least = max(least, PasswordMin); utf8.RuneCountInString(p) < least {
+		broken = append(broken, discovery.Phrase{Say: "It is too short: use at least %d characters.", Args: []any{least}})
 	}
 	switch atStart, atEnd := edgeBlanks(p); {
 	case atStart && atEnd:

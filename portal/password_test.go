@@ -39,7 +39,7 @@ func TestCheckPassword(t *testing.T) {
 		{strings.Repeat("x", 1025), []string{"too long"}},
 		{"not \xff text at all", []string{"not valid text"}},
 	} {
-		err := portal.CheckPassword(portal.Secret(test.password), words...)
+		err := portal.CheckPassword(portal.Secret(test.password), portal.PasswordMin, words...)
 		if test.says == nil {
 			if err != nil {
 				t.Errorf("%.30q: %v", test.password, err)

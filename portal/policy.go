@@ -19,19 +19,16 @@ const (
 // CheckPolicy reports what is wrong with the sign-in policy in s, or nil. The
 // operator's lengths of sessions are the longest there may be.
 func CheckPolicy(s Settings, operator Lifetimes) error {
-	wrong := func(field, code, say string) error {
-		return &discovery.Error{Kind: discovery.Invalid, Field: field, Code: code, Say: say}
-	}
 	switch s.SecondFactor {
 	case FactorOptional, FactorForPassword, FactorForEveryone:
 	default:
-		return wrong("second_factor", "second_factor_unknown", "Choose who needs a second factor.")
+		return unfit("second_factor", "second_factor_unknown", "Choose who needs a second factor.")
 	}
 	if s.TrustDays < 0 || s.TrustDays > MaxTrustDays {
-		return wrong("trust_days", "trust_days_range", "Enter a number of days from 0 to 90. With 0 it is not offered.")
+		return unfit("trust_days", "trust_days_range", "Enter a number of days from 0 to 90. With 0 it is not offered.")
 	}
 	if s.PasswordMin != 0 && (s.PasswordMin < PasswordMin || s.PasswordMin > MaxPasswordMin) {
-		return wrong("password_min", "password_min_range", "Enter a number from 10 to 64.")
+		return unfit("password_min", "password_min_range", "Enter a number from 10 to 64.")
 	}
 	idle, absolute := operator.Of(false)
 	keptIdle, keptAbsolute := operator.Of(true)
@@ -45,15 +42,15 @@ func CheckPolicy(s Settings, operator Lifetimes) error {
 		{"kept_absolute", s.Lifetimes.KeptAbsolute, time.Hour, keptAbsolute},
 	} {
 		if l.is != 0 && (l.is < min(l.least, l.most) || l.is > l.most) {
-			return wrong(l.field, l.field+"_range", "This is shorter or longer than this installation allows. Leave it empty to have the usual.")
+			return unfit(l.field, l.field+"_range", "This is shorter or longer than this installation allows. Leave it empty to have the usual.")
 		}
 	}
 	l := s.Lifetimes.Within(operator)
 	if s.Lifetimes.Idle != 0 && l.Idle > l.Absolute {
-		return wrong("session_idle", "session_idle_long", "This is longer than a session lasts in all.")
+		return unfit("session_idle", "session_idle_long", "This is longer than a session lasts in all.")
 	}
 	if s.Lifetimes.KeptIdle != 0 && l.KeptIdle > l.KeptAbsolute {
-		return wrong("kept_idle", "kept_idle_long", "This is longer than a session lasts in all.")
+		return unfit("kept_idle", "kept_idle_long", "This is longer than a session lasts in all.")
 	}
 	return nil
 }
@@ -80,6 +77,11 @@ func (l Lifetimes) Shorten(s Session) Session {
 
 // MinPassword is how many characters a new password needs.
 func (s Settings) MinPassword() int { return max(s.PasswordMin, PasswordMin) }
+
+// unfit is what is wrong with one field of a form.
+func unfit(field, code, say string) error {
+	return &discovery.Error{Kind: discovery.Invalid, Field: field, Code: code, Say: say}
+}
 
 // ChangedSettings names what differs between two settings, for the audit log.
 func ChangedSettings(old, set Settings) []string {

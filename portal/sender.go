@@ -4,8 +4,6 @@ import (
 	"slices"
 	"time"
 	"unicode/utf8"
-
-	"github.com/domicile-sso/domicile/discovery"
 )
 
 // MaxContact bounds the text on the sign-in pages, in characters.
@@ -14,17 +12,14 @@ const MaxContact = 200
 // CheckNotifications reports what is wrong with the part of s that is about
 // mails and dates, or nil. Whose address may be the sender is for [MaySend].
 func CheckNotifications(s Settings) error {
-	wrong := func(field, code, say string) error {
-		return &discovery.Error{Kind: discovery.Invalid, Field: field, Code: code, Say: say}
-	}
 	if _, err := time.LoadLocation(s.Zone); err != nil || s.Zone == "" || s.Zone == "Local" {
-		return wrong("zone", "zone_unknown", "This is not a time zone we know. Choose one of the list, such as Europe/Zurich.")
+		return unfit("zone", "zone_unknown", "This is not a time zone we know. Choose one of the list, such as Europe/Zurich.")
 	}
 	if !slices.Contains(MailLanguages(), s.Language) {
-		return wrong("language", "language_unknown", "Choose one of the languages.")
+		return unfit("language", "language_unknown", "Choose one of the languages.")
 	}
 	if utf8.RuneCountInString(s.Contact) > MaxContact || s.Contact != printable(s.Contact, false) {
-		return wrong("contact", "contact_long", "Write one line of 200 characters at most.")
+		return unfit("contact", "contact_long", "Write one line of 200 characters at most.")
 	}
 	return nil
 }
@@ -32,18 +27,15 @@ func CheckNotifications(s Settings) error {
 // MaySend reports why invitations may not come from an account's address, or
 // nil: it is that of a registered professional user of the portal (S14).
 func MaySend(a Account, l Licence, now time.Time) error {
-	wrong := func(code, say string) error {
-		return &discovery.Error{Kind: discovery.Invalid, Field: "sender", Code: code, Say: say}
-	}
 	switch {
 	case a.Status == Invited:
-		return wrong("sender_invited", "This person has not signed in yet. Choose somebody who has.")
+		return unfit("sender", "sender_invited", "This person has not signed in yet. Choose somebody who has.")
 	case a.Status != Active:
-		return wrong("sender_disabled", "This account is disabled. Choose somebody else, or enable it first.")
+		return unfit("sender", "sender_disabled", "This account is disabled. Choose somebody else, or enable it first.")
 	case a.Role == Guest:
-		return wrong("sender_guest", "This person is a guest of the portal. Invitations come from a professional user.")
+		return unfit("sender", "sender_guest", "This person is a guest of the portal. Invitations come from a professional user.")
 	case !l.InForce(now) || l.Plan.Kind != Professional:
-		return wrong("sender_unlicensed", "This person has no professional licence. Assign one first, or choose somebody else.")
+		return unfit("sender", "sender_unlicensed", "This person has no professional licence. Assign one first, or choose somebody else.")
 	}
 	return nil
 }

@@ -303,7 +303,11 @@ func (s *Store) checkNew(ctx context.Context, portalID string, address discovery
 	if old != "" && old == password {
 		return &discovery.Error{Kind: discovery.Invalid, Field: "new", Code: "password_same", Say: "Choose a password that differs from the one you have now."}
 	}
-	return portal.CheckPassword(password, words...)
+	set, err := readSettings(ctx, s.db, portalID)
+	if err != nil {
+		return failed("read settings", err)
+	}
+	return portal.CheckPassword(password, set.MinPassword(), words...)
 }
 
 // ChangePassword replaces one's own password (S11). Errors name the field "old"

@@ -287,3 +287,37 @@ func (s *Site) changeInvitation(v *visit) error {
 	}
 	return v.backTo(userPath(a.ID), notice)
 }
+
+// userInvitation is what can be done about the invitation of a person who has
+// not come.
+type userInvitation struct {
+	State, Send, Path string
+	MayWithdraw       bool
+}
+
+// userInvitationOf is nil when there is nothing to be done, or not by this
+// visitor.
+func (s *Site) userInvitationOf(v *visit, a portal.Account) (*userInvitation, error) {
+	actor := v.member.Account
+	if !actor.Role.May(portal.InviteUsers) || a.Status == portal.Active || portal.MayManage(actor, a) != nil {
+		return nil, nil
+	}
+	i, ok, err := s.Store.InvitationOf(v.r.Context(), v.portal.ID, a.ID)
+	if err != nil || !ok {
+		return nil, err
+	}
+	u := &userInvitation{Path: userPath(a.ID) + "/invitation", Send: v.t("Send the invitation again"), MayWithdraw: !i.Withdrawn}
+	switch {
+	case i.Withdrawn:
+		u.State = v.t("It was withdrawn.")
+	case i.Made.IsZero():
+		u.State, u.Send = v.t("It was not sent yet."), v.t("Send the invitation")
+	case i.Ends.IsZero():
+		u.State = v.t("It counts until the first sign-in through the organisation.")
+	case i.Over(s.Now()):
+		u.State = v.t("It lapsed on %s.", v.when(i.Ends).Human)
+	default:
+		u.State = v.t("It counts until %s.", v.when(i.Ends).Human)
+	}
+	return u, nil
+}

@@ -46,18 +46,18 @@ func samples() map[string]map[string]any {
 		p.Form = withProblem(wrong, &p.Password)
 		return p
 	}
-	change := changePage{Attempt: handle, Address: who, Other: editPath(handle), Temporary: v.temporaryField(), New: v.newField(), Confirm: v.confirmField(), Rules: portal.PasswordRules}
+	change := changePage{Attempt: handle, Address: who, Other: editPath(handle), Temporary: v.temporaryField(), New: v.newField(), Confirm: v.confirmField(), Rules: sampleRules}
 	changeBad := change
 	change.Form = withProblem(nil, &change.Temporary, &change.New, &change.Confirm)
 	changeBad.Form = withProblem(&discovery.Error{Field: "temporary", Say: "That is not right. What you entered ends with a blank, which copying often adds: remove it and try again."},
 		&changeBad.Temporary, &changeBad.New, &changeBad.Confirm)
-	reset := resetPage{Portal: "Acme Corporation", Token: handle, New: v.newField(), Confirm: v.confirmField(), Rules: portal.PasswordRules}
+	reset := resetPage{Portal: "Acme Corporation", Token: handle, New: v.newField(), Confirm: v.confirmField(), Rules: sampleRules}
 	reset.Form = withProblem(nil, &reset.New, &reset.Confirm)
 	old := accountPasswordPage{Address: who, Old: page.Field{Name: "old", Label: "Password you have now", Type: "password", Autocomplete: "current-password"},
-		New: v.newField(), Confirm: v.confirmField(), Rules: portal.PasswordRules}
+		New: v.newField(), Confirm: v.confirmField(), Rules: sampleRules}
 	old.Form = withProblem(&discovery.Error{Field: "confirm", Say: "This is not the same as the new password above."}, &old.Old, &old.New, &old.Confirm)
 	invited := invitationPage{Portal: "Acme Corporation", Address: who, Jurisdiction: "EU", Token: handle,
-		Temporary: v.temporaryField(), New: v.newField(), Confirm: v.confirmField(), MayKeep: true, Rules: portal.PasswordRules}
+		Temporary: v.temporaryField(), New: v.newField(), Confirm: v.confirmField(), MayKeep: true, Rules: sampleRules}
 	invited.Form = withProblem(nil, &invited.Temporary, &invited.New, &invited.Confirm)
 	at := momentOf(time.Date(2026, 11, 20, 18, 5, 0, 0, time.UTC))
 
@@ -104,6 +104,14 @@ func samples() map[string]map[string]any {
 		"merge":             {"any": mergePage{Address: "ada@new.example", Account: who, Token: handle}},
 		"merge_summary":     mergeSamples(),
 		"activity":          activitySamples(),
+		"invite":            inviteSamples(),
+		"imports":           importsSamples(),
+		"import":            importSamples(),
+		"domains":           domainsSamples(),
+		"notifications":     notificationsSamples(),
+		"mails":             mailsSamples(),
+		"mail_text":         mailTextSamples(),
+		"policy":            policySamples(),
 		"sessions":          sessionsSamples(),
 		"connections":       connectionsSamples(),
 		"move":              moveSamples(),

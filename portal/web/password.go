@@ -230,8 +230,8 @@ func (v *visit) temporaryField() page.Field {
 // rules are what a good password is, for the page that asks for one.
 func (v *visit) rules() []string {
 	var rules []string
-	for _, r := range portal.PasswordRules {
-		rules = append(rules, v.t(r))
+	for _, r := range portal.PasswordRules(v.settings().MinPassword()) {
+		rules = append(rules, v.t(r.Say, r.Args...))
 	}
 	return rules
 }

@@ -14,6 +14,7 @@ func concrete(rt route) string {
 	path := strings.ReplaceAll(rt.path, connection, "acme-saml")
 	path = strings.ReplaceAll(path, account, strings.Repeat("0", 32))
 	path = strings.ReplaceAll(path, domainName, "acme.example")
+	path = strings.NewReplacer(imported, strings.Repeat("0", 32), letterKind, "invitation", letterLanguage, "de").Replace(path)
 	if strings.HasPrefix(path, "/oidc/") {
 		path = strings.ReplaceAll(path, "acme-saml", "globex-oidc")
 	}
@@ -36,7 +37,7 @@ func TestRoutesAsStranger(t *testing.T) {
 		"GET /login": 200, "POST /login": 400, "GET /login/method": 403, "GET /login/password": 403, "POST /login/password": 403,
 		"GET /login/factor": 403, "POST /login/factor": 403, "POST /login/factor/sms": 403, "GET /login/enrol": 403, "POST /login/enrol": 403,
 		"GET /login/acme-saml": 303, "GET /logout": 200, "POST /logout": 200,
-		"POST /language": 400,
+		"POST /language":       400,
 		"GET /password/forgot": 200, "POST /password/forgot": 400, "GET /password/reset": 403, "POST /password/reset": 403,
 		"GET /password/change": 403, "POST /password/change": 403, "GET /invitation": 403, "POST /invitation": 403,
 		"POST /saml/acme-saml/acs": 400, "POST /saml/acme-saml/confirm": 400, "GET /saml/acme-saml/metadata": 200,

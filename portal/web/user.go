@@ -35,6 +35,7 @@ type userPage struct {
 	Events              []eventRow
 	Audit               string // local path; empty: this role may not
 	Why                 string // why nothing can be changed here; empty: something can
+	Invitation          *userInvitation
 }
 
 // userProfilePage is where an administrator edits what a person says about
@@ -121,6 +122,8 @@ func (s *Site) showUser(v *visit, status int, id string, wrong userWrong) error 
 		userSignedOut:  v.t("All sessions of this person are over."),
 		userProfileSet: v.t("The profile is saved."),
 		roleChanged:    v.t("The role is changed. The person has to sign in again."),
+		invitationSent: v.t("The invitation was sent again. What was sent before does not count any more."),
+		invitationGone: v.t("The invitation is withdrawn. The account is disabled until the person is invited again."),
 	})
 	return v.render(status, "user", p)
 }
@@ -148,6 +151,9 @@ func (s *Site) userPageOf(v *visit, a portal.Account) (p userPage, err error) {
 		}
 	}
 	s.userMays(v, a, &p)
+	if p.Invitation, err = s.userInvitationOf(v, a); err != nil {
+		return p, err
+	}
 	if err := s.userSessions(v, a, &p); err != nil {
 		return p, err
 	}
