@@ -177,7 +177,36 @@ func (p Party) Created(c Ceremony, a Account, answer string) (Passkey, error) {
 		auth := parsed.Response.AttestationObject.AuthData
 		return Passkey{}, errPasskey(p.reason(c, parsed.Response.CollectedClientData, auth), err)
 	}
+	// Without an attestation nobody has used the key yet: one that says it signs
+	// in a way its sort cannot would only be found out later.
+	if err := wanted(made.PublicKey); err != nil {
+		return Passkey{}, errPasskey("passkey_algorithm", err)
+	}
 	return Passkey{Account: a.ID, Name: PasskeyName(c.Name), RPID: p.RPID(), Credential: *made}, nil
+}
+
+// wanted reports why a public key is not one of those that were asked for.
+func wanted(cose []byte) error {
+	key, err := webauthncose.ParsePublicKey(cose)
+	if err != nil {
+		return err
+	}
+	is := func(alg int64, want webauthncose.COSEAlgorithmIdentifier) bool { return alg == int64(want) }
+	switch k := key.(type) {
+	case webauthncose.OKPPublicKeyData:
+		if is(k.Algorithm, webauthncose.AlgEdDSA) {
+			return nil
+		}
+	case webauthncose.EC2PublicKeyData:
+		if is(k.Algorithm, webauthncose.AlgES256) {
+			return nil
+		}
+	case webauthncose.RSAPublicKeyData:
+		if is(k.Algorithm, webauthncose.AlgRS256) && len(k.Modulus) >= 256 {
+			return nil
+		}
+	}
+	return errors.New("the key is of another sort than its algorithm")
 }
 
 // Ask puts a challenge: to whoever has a passkey of this portal, or, where it is
