@@ -38,6 +38,7 @@ func (x *fixture) fill() (session portal.Secret, leg portal.Federated) {
 	}
 	leg = x.leg("two", "acme-saml")
 	x.requestReset(x.account("ian@cloud.example").Primary.Clear())
+	x.dry(x.staff("adam@cloud.example", portal.Administrator), crowd(3))
 	return in.Token, leg
 }
 

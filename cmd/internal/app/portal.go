@@ -127,6 +127,9 @@ func NewPortal(ctx context.Context, o PortalOptions) (_ *Portal, err error) {
 	if err := p.mail(o); err != nil {
 		return nil, err
 	}
+	if err := p.imports(); err != nil {
+		return nil, err
+	}
 	p.publish(o)
 	p.every(time.Minute, "cleaning up", p.clean)
 	p.watchStore(p.store)
