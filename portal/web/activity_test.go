@@ -40,7 +40,7 @@ func TestActivity(t *testing.T) {
 	if err != nil || rows != len(links) || rows < 33 {
 		t.Errorf("%d rows are shown of %d, %v", rows, len(links), err)
 	}
-	for _, mine := range []string{"Signed in", "Profile changed", "An administrator", "ABCD-EFGH", "192.0.2.0/24"} {
+	for _, mine := range []string{"Sign-in succeeded", "Profile changed", "An administrator", "ABCD-EFGH", "192.0.2.0/24"} {
 		if !strings.Contains(all.String(), mine) {
 			t.Errorf("%q is not told", mine)
 		}
