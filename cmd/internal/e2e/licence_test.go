@@ -106,7 +106,8 @@ func (d *demo) licence(b *tab, address, plan string) {
 	b.open(d.portal("Initech") + "/admin/users")
 	name, _, _ := strings.Cut(address, "@")
 	b.press(strings.ToUpper(name[:1]) + name[1:])
-	b.press("Licence")
+	b.sees("Look after this person")
+	b.open(b.url().String() + "/licence") // the link "Licence": the tab "Licences" begins alike
 	b.pick("plan", plan)
 	b.press("Show what changes")
 	b.press("Do it")
