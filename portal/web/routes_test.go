@@ -37,6 +37,8 @@ func TestRoutesAsStranger(t *testing.T) {
 		"GET /login": 200, "POST /login": 400, "GET /login/method": 403, "GET /login/password": 403, "POST /login/password": 403,
 		"GET /login/factor": 403, "POST /login/factor": 403, "POST /login/factor/sms": 403, "GET /login/enrol": 403, "POST /login/enrol": 403,
 		"GET /login/acme-saml": 303, "GET /logout": 200, "POST /logout": 200,
+		"GET /login/passkey": 303, "POST /login/passkey": 303, "GET /login/recovery": 403, "POST /login/recovery": 403,
+		"GET /recovery": 403, "POST /recovery": 403, "GET /recovery/cancel": 403, "POST /recovery/cancel": 403,
 		"POST /language":       400,
 		"GET /password/forgot": 200, "POST /password/forgot": 400, "GET /password/reset": 403, "POST /password/reset": 403,
 		"GET /password/change": 403, "POST /password/change": 403, "GET /invitation": 403, "POST /invitation": 403,
