@@ -220,6 +220,7 @@ const (
 	SeatLater         EffectKind = "seat_later" // the account is disabled: no seat until it is enabled
 	SendingEnds       EffectKind = "sending_ends"
 	AllowanceChanges  EffectKind = "allowance"
+	CapChanges        EffectKind = "cap"
 	FeatureGained     EffectKind = "feature_gained"
 	FeatureLost       EffectKind = "feature_lost"
 	ProtectionEnds    EffectKind = "protection_ends" // it was on
@@ -248,6 +249,8 @@ func (e Effect) Loss() bool {
 	switch e.Kind {
 	case SendingEnds, FeatureLost, ProtectionEnds, AliasesFrozen, SenderEnds, RenewalEnds:
 		return true
+	case CapChanges:
+		return e.To < e.From
 	case AllowanceChanges:
 		return e.From >= 0 && (e.To < 0 || e.From == 0 && e.To > 0 || e.From > 0 && e.To > 0 && e.To < e.From)
 	}
@@ -274,8 +277,12 @@ func (s Standing) Effects(to Licence, now time.Time, place *time.Location) []Eff
 		all = append(all, Effect{Kind: SeatTaken, Plan: to.Plan.Name})
 	}
 	was, is := AllowanceOf(from, s.Used, now), AllowanceOf(to, s.Used, now)
-	if !to.None() && (was.Included != is.Included || was.Limit() != is.Limit()) {
+	switch {
+	case to.None():
+	case was.Included != is.Included:
 		all = append(all, Effect{Kind: AllowanceChanges, From: was.Included, To: is.Included, Used: s.Used})
+	case was.Cap != is.Cap:
+		all = append(all, Effect{Kind: CapChanges, From: was.Cap, To: is.Cap})
 	}
 	all = append(all, s.rights(from.At(now), to)...)
 	switch {

@@ -128,9 +128,9 @@ func TestEffects(t *testing.T) {
 	}{
 		{"assigned", portal.Standing{Account: active}, basicPlan, "seat_taken allowance aliases_gained term kept"},
 		{"released", portal.Standing{Account: active, Licence: have(basicPlan)}, portal.Plan{}, "seat_freed -sending_ends -aliases_frozen kept"},
-		{"upgraded", portal.Standing{Account: active, Licence: have(basicPlan)}, proPlan, "seat_freed seat_taken allowance feature_gained term kept"},
-		{"downgraded", portal.Standing{Account: active, Licence: have(proPlan)}, basicPlan, "seat_freed seat_taken allowance -feature_lost term kept"},
-		{"downgraded with protection on", portal.Standing{Account: protected, Licence: have(proPlan)}, basicPlan, "seat_freed seat_taken allowance -feature_lost -protection_ends term kept"},
+		{"upgraded", portal.Standing{Account: active, Licence: have(basicPlan)}, proPlan, "seat_freed seat_taken cap feature_gained term kept"},
+		{"downgraded", portal.Standing{Account: active, Licence: have(proPlan)}, basicPlan, "seat_freed seat_taken -cap -feature_lost term kept"},
+		{"downgraded with protection on", portal.Standing{Account: protected, Licence: have(proPlan)}, basicPlan, "seat_freed seat_taken -cap -feature_lost -protection_ends term kept"},
 		{"to guest, as the sender", portal.Standing{Account: active, Licence: have(basicPlan), Sender: true}, guestPlan,
 			"seat_freed seat_taken -allowance -aliases_frozen -sender_ends term_never kept"},
 		{"to guest", portal.Standing{Account: active, Licence: have(basicPlan)}, guestPlan, "seat_freed seat_taken -allowance -aliases_frozen term_never kept"},

@@ -147,6 +147,8 @@ func (v *visit) effectText(e portal.Effect) string {
 		return v.t("No more secure messages can be sent. Those received can be read.")
 	case portal.AllowanceChanges:
 		return v.allowanceText(e)
+	case portal.CapChanges:
+		return v.t("The limit against abuse becomes %s a month instead of %s.", v.t("%d messages", e.To), v.t("%d messages", e.From))
 	case portal.FeatureGained:
 		return v.t("Return protection can be switched on.")
 	case portal.FeatureLost:
@@ -181,7 +183,11 @@ func (v *visit) allowanceText(e portal.Effect) string {
 		}
 		return v.t("%d messages", n)
 	}
-	return v.t("Messages in a month: %s instead of %s.", amount(e.To), amount(e.From)) + " " + v.t("%d messages sent this month count.", e.Used)
+	text := v.t("Messages in a month: %s instead of %s.", amount(e.To), amount(e.From))
+	if e.Used > 0 {
+		text += " " + v.t("%d messages sent this month count.", e.Used)
+	}
+	return text
 }
 
 const licenceReleased = "licence-released"
