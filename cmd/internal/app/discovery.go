@@ -123,11 +123,12 @@ func (d *Discovery) serve(o DiscoveryOptions, site *web.Site) error {
 	ready := d.ready(d.leads()...)
 	around := serve.Options{
 		Site: "discovery", Log: d.Log, Metrics: d.Registry, HTTPS: public.Scheme == "https", TrustedProxies: d.TrustedProxies,
-		Error: site.Error, Ready: ready, Tracer: d.tracer,
+		Error: site.Error, Ready: ready, Tracer: d.tracer, Routes: web.Routes(),
 	}
 	d.handler = serve.Wrap(serve.OnlyHost(public.Host, site, site.Error), around)
 
 	around.Site, around.TrustedProxies, around.Timeout, around.ContinueTraces = "claims", nil, 25*time.Second, true
+	around.Routes = []string{"POST /claims"}
 	around.BodyLimits = map[string]int64{"/claims": web.MaxClaims}
 	intake := serve.Wrap(web.Intake(web.IntakeOptions{URL: o.URL, Store: d.store, Regions: d.catalogue, Log: d.Log, Now: d.Now}), around)
 

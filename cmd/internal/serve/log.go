@@ -3,6 +3,7 @@ package serve
 import (
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,40 +13,49 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// The public addresses of the product, as logs and metrics name them. What is
+// A routeList are the addresses of a site, as logs and metrics name them. What is
 // none of them is "other": neither grows with what is asked for.
-var (
-	plainRoutes = set(
-		"/", "/v1/discover", "/choose", "/choose/anyway", "/remember", "/forget", "/.well-known/webfinger", "/claims",
-		"/language", "/login", "/login/password", "/login/method", "/logout", "/recovery", "/recovery/cancel",
-		"/password/forgot", "/password/reset", "/password/change", "/invitation",
-		"/account", "/account/password", "/account/sessions/end", "/admin",
-		"/healthz", "/readyz",
-	)
-	starRoutes = []string{
-		"/login/*", "/saml/*/acs", "/saml/*/confirm", "/saml/*/metadata", "/oidc/*/callback", "/account/*", "/admin/*", "/message/*", "/message/*/html",
-	}
-)
-
-func set(words ...string) map[string]bool {
-	s := map[string]bool{}
-	for _, w := range words {
-		s[w] = true
-	}
-	return s
+type routeList struct {
+	plain map[string]bool
+	stars [][]string // segments; "*" is any one
 }
 
-func route(r *http.Request) string {
+// newRouteList reads what a site answers: "METHOD /path", where a {name} stands
+// for one segment.
+func newRouteList(lines []string) routeList {
+	l := routeList{plain: map[string]bool{"/": true, "/healthz": true, "/readyz": true}}
+	for _, line := range lines {
+		_, path, _ := strings.Cut(line, " ")
+		if !strings.Contains(path, "{") {
+			l.plain[path] = true
+			continue
+		}
+		segments := strings.Split(path, "/")
+		for i, s := range segments {
+			if strings.HasPrefix(s, "{") {
+				segments[i] = "*"
+			}
+		}
+		l.stars = append(l.stars, segments)
+	}
+	return l
+}
+
+func (l routeList) of(r *http.Request) string {
 	path := r.URL.EscapedPath()
-	if plainRoutes[path] {
+	if l.plain[path] {
 		return path
 	}
 	if strings.HasPrefix(path, "/assets/") {
 		return "/assets/*"
 	}
-	for _, pattern := range starRoutes {
-		if match(pattern, path) {
-			return pattern
+	if len(l.stars) == 0 {
+		return "other"
+	}
+	asked := strings.Split(path, "/")
+	for _, star := range l.stars {
+		if slices.EqualFunc(star, asked, func(s, a string) bool { return s == a || s == "*" && a != "" }) {
+			return strings.Join(star, "/")
 		}
 	}
 	return "other"
@@ -63,11 +73,11 @@ func method(r *http.Request) string {
 // path as typed, no header and no address of a client: put together with the
 // audit log of a region it would otherwise say who was where.
 func (o Options) logged(h http.Handler, m metrics) http.Handler {
-	log := o.Log.With("site", o.Site)
+	log, routes := o.Log.With("site", o.Site), newRouteList(o.Routes)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		rec := &recorder{ResponseWriter: w}
-		route, method := route(r), method(r)
+		route, method := routes.of(r), method(r)
 		r, traced := o.traced(r, method, route)
 		m.inFlight.Inc()
 		defer func() {

@@ -35,6 +35,10 @@ type Options struct {
 	// which span a request belongs.
 	ContinueTraces bool
 
+	// Routes are what the site answers, as "METHOD /path" with {name} for one
+	// segment: what logs, metrics and traces call a request.
+	Routes []string
+
 	// HTTPS says that browsers reach the site by https, whoever ends TLS.
 	HTTPS bool
 	// TrustedProxies may tell the client's address in X-Forwarded-For.
