@@ -2,7 +2,7 @@
 // run and in turns, and prints ratios: absolute numbers say more about the
 // machine than about us.
 //
-//	go run ./cmd/bench [-quick] [-only discovery,stores,federation,demo] [-huge 10000000]
+//	go run ./cmd/bench [-quick] [-only discovery,stores,federation,demo,accounts] [-huge 10000000]
 //
 // Discovery is measured over loopback, through the real chain, with access logs
 // written as JSON, beside a bare net/http handler that writes the same bytes.
@@ -10,7 +10,9 @@
 // asks them for one row; how large entries are, how fast claims are taken in and
 // how soon a change is found.
 // Federation is measured in memory beside the bare signature check. The demo is
-// the real binary: time until it is open, and memory then.
+// the real binary: time until it is open, and memory then. Accounts are the pages
+// of a portal with a hundred thousand people beside those of one with a hundred,
+// on SQLite and PostgreSQL, and the import of a file of people.
 package main
 
 import (
@@ -37,12 +39,16 @@ type bench struct {
 	large   int           // and of the large one
 	huge    int           // and of the large one in Postgres
 
+	accountsLarge int // accounts of the large portal
+	events        int // rows of its audit log
+	lines         int // of an imported file
+
 	known *parties
 }
 
 func main() {
 	quick := flag.Bool("quick", false, "short turns and a large directory of 100 thousand entries")
-	only := flag.String("only", "discovery,stores,federation,demo", "what to measure")
+	only := flag.String("only", "discovery,stores,federation,demo,accounts", "what to measure")
 	huge := flag.Int("huge", 1_000_000, "entries of the large directory in PostgreSQL")
 	profile := flag.String("cpuprofile", "", "write a CPU profile to this file")
 	flag.Parse()
@@ -73,9 +79,11 @@ func measure(ctx context.Context, quick bool, huge int, what []string) (err erro
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	serve.Tune() // as the servers do
-	b := &bench{dir: dir, round: time.Second, rounds: 5, clients: 8, small: 10_000, large: 1_000_000, huge: huge}
+	b := &bench{dir: dir, round: time.Second, rounds: 5, clients: 8, small: 10_000, large: 1_000_000, huge: huge,
+		accountsLarge: 100_000, events: 1_000_000, lines: 10_000}
 	if quick {
 		b.round, b.rounds, b.large, b.huge = 200*time.Millisecond, 3, 100_000, min(huge, 100_000)
+		b.accountsLarge, b.events, b.lines = 10_000, 100_000, 1000
 	}
 	fmt.Printf("%s, %d processors, %s; %d turns of %s each\n", runtime.Version(), runtime.GOMAXPROCS(0), runtime.GOARCH, b.rounds, b.round)
 	for _, name := range what {
@@ -88,8 +96,10 @@ func measure(ctx context.Context, quick bool, huge int, what []string) (err erro
 			err = b.federation(ctx)
 		case "demo":
 			err = b.demo(ctx)
+		case "accounts":
+			err = b.accounts(ctx)
 		default:
-			err = fmt.Errorf("%q is none of discovery, stores, federation, demo", name)
+			err = fmt.Errorf("%q is none of discovery, stores, federation, demo, accounts", name)
 		}
 		if err != nil {
 			return err
