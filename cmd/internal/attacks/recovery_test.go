@@ -109,7 +109,7 @@ func TestRecoveries(t *testing.T) {
 		t.Errorf("half a sign-in: %d", a.Status)
 	}
 	if a := adam.crossPost(acme+"/admin/recoveries", url.Values{"recovery": {id}, "decision": {"allow"}}); a.Status != http.StatusForbidden {
-		t.Errorf("SES-08, from another site: %d", a.Status)
+		t.Errorf("SES-06, from another site: %d", a.Status)
 	}
 
 	adam.post(acme+"/admin/recoveries", url.Values{"recovery": {id}, "decision": {"allow"}}).want(http.StatusSeeOther)
