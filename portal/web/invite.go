@@ -176,11 +176,14 @@ func (s *Site) showInvite(v *visit, status int, f values, wrong *discovery.Error
 	if p.Plan, err = s.planField(v, f["plan"]); err != nil {
 		return err
 	}
+	fields := []*page.Field{&p.Email, &p.Given, &p.Family, &p.Role, &p.Language}
 	if p.Many {
-		p.Form = withProblem(wrong, &p.People, &p.Role, &p.Plan, &p.Language)
-	} else {
-		p.Form = withProblem(wrong, &p.Email, &p.Given, &p.Family, &p.Role, &p.Plan, &p.Language)
+		fields = []*page.Field{&p.People, &p.Role, &p.Language}
 	}
+	if p.MayPlan {
+		fields = append(fields, &p.Plan)
+	}
+	p.Form = withProblem(wrong, fields...)
 	sent := 0
 	for _, r := range rows {
 		if r.Class == "good" {
