@@ -222,11 +222,11 @@ func (s *Site) wayOf(v *visit, a discovery.Address) (string, error) {
 	}
 	switch {
 	case known && d.Connection != "" && d.Password:
-		return v.t("Signs in with your password or your organisation’s own sign-in."), nil
+		return v.t("Signs in with a portal password or the organisation’s own sign-in."), nil
 	case known && d.Connection != "":
-		return v.t("Signs in with your organisation’s own sign-in; your portal password does not work with it."), nil
+		return v.t("Signs in with the organisation’s own sign-in; a portal password does not work with it."), nil
 	}
-	return v.t("Signs in with your portal password."), nil
+	return v.t("Signs in with a portal password."), nil
 }
 
 // confirmAddressForm is where a mailed link leads. Nobody else's session sees more

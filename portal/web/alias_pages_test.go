@@ -8,10 +8,10 @@ import (
 
 func sampleAddresses() []addressRow {
 	return []addressRow{
-		{Address: "ada.lovelace@acme.example", Badge: "Primary", Tone: "good", Licensed: true, Primary: true, Way: "Signs in with your portal password."},
-		{Address: "ada@acme.example", Badge: "Confirmed", Way: "Signs in with your portal password."},
-		{Address: "ada@new.example", Badge: "Pending", Tone: "warn", Pending: true, Note: "Can be confirmed until 21 November 2026, 14:00 UTC.", Way: "Signs in with your portal password."},
-		{Address: "ada@old.example", Badge: "Pending", Tone: "off", Pending: true, Note: "The link is too old. Send the confirmation again.", Way: "Signs in with your portal password."},
+		{Address: "ada.lovelace@acme.example", Badge: "Primary", Tone: "good", Licensed: true, Primary: true, Way: "Signs in with a portal password."},
+		{Address: "ada@acme.example", Badge: "Confirmed", Way: "Signs in with a portal password."},
+		{Address: "ada@new.example", Badge: "Pending", Tone: "warn", Pending: true, Note: "Can be confirmed until 21 November 2026, 14:00 UTC.", Way: "Signs in with a portal password."},
+		{Address: "ada@old.example", Badge: "Pending", Tone: "off", Pending: true, Note: "The link is too old. Send the confirmation again.", Way: "Signs in with a portal password."},
 	}
 }
 

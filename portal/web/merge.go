@@ -142,16 +142,22 @@ func (v *visit) showSummary(status int, j portal.Joint, token, handle string, wr
 
 // mergeLines say what becomes of what.
 func (v *visit) mergeLines(j portal.Joint) []mergeLine {
-	lines := []mergeLine{
-		{"password", v.t("Password"), v.mergePassword(j)},
-		{"domain", v.t("Organisation’s own sign-in"), v.t("%d links stay", len(j.Keep.Identities)+len(j.Gone.Identities))},
-		{"factors", v.t("Second factors"), v.t("%d stay", j.Keep.Factors+j.Gone.Factors)},
-		{"apps", v.t("Apps and add-ins"), v.t("%d stay", j.Keep.Apps+j.Gone.Apps)},
+	lines := []mergeLine{{"password", v.t("Password"), v.mergePassword(j)}}
+	if n := len(j.Keep.Identities) + len(j.Gone.Identities); n > 0 {
+		lines = append(lines, mergeLine{"domain", v.t("Organisation’s own sign-in"), v.t("%d links stay", n)})
+	}
+	if n := j.Keep.Factors + j.Gone.Factors; n > 0 {
+		lines = append(lines, mergeLine{"factors", v.t("Second factors"), v.t("%d stay", n)})
+	}
+	if n := j.Keep.Apps + j.Gone.Apps; n > 0 {
+		lines = append(lines, mergeLine{"apps", v.t("Apps and add-ins"), v.t("%d stay", n)})
+	}
+	lines = append(lines, []mergeLine{
 		{"licence", v.t("Licence"), v.mergeLicence(j)},
 		{"role", v.t("Role"), v.roleName(j.Role)},
 		{"messages", v.t("Messages sent"), v.t("%d messages, counted together", int(j.Keep.Messages+j.Gone.Messages))},
 		{"history", v.t("History"), v.t("%d entries of the log stay with the account that joins yours", int(j.Gone.Events))},
-	}
+	}...)
 	if j.Gone.Factors > 0 {
 		lines = append(lines, mergeLine{"codes", v.t("Recovery codes"), v.t("Those of the account that joins yours are void. Draw new ones if you need them.")})
 	}

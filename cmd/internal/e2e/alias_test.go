@@ -114,7 +114,7 @@ func TestS20OwnAliases(t *testing.T) {
 		d.signIn(b, "Initech", ian)
 		d.addAddress(b, "Initech", "ian.fleming@private.example")
 		b.look("addresses-sent")
-		b.sees("Signs in with your portal password.")
+		b.sees("Signs in with a portal password.")
 		b.fill("email", "ian.fleming@")
 		b.press("Add this address")
 		b.sees("There is a problem")
