@@ -112,7 +112,7 @@ func TestGetChangesNothing(t *testing.T) {
 func (w *world) rows() string {
 	w.t.Helper()
 	var s strings.Builder
-	for _, table := range []string{"accounts", "addresses", "identities", "credentials", "sessions", "tokens", "audit", "outbox", "letters", "assertions"} {
+	for _, table := range []string{"accounts", "addresses", "identities", "credentials", "sessions", "tokens", "audit WHERE action NOT IN ('access.refused', 'users.exported', 'audit.exported')", "outbox", "letters", "assertions"} {
 		var n int
 		if err := w.db.QueryRow("SELECT count(*) FROM " + table).Scan(&n); err != nil {
 			w.t.Fatal(err)
