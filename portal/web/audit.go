@@ -262,7 +262,7 @@ func (s *Site) eventRows(v *visit, links []portal.Link) ([]eventRow, error) {
 			Code: l.Code, Method: l.Method, Reference: l.Reference, Network: l.Client, Refused: strings.HasSuffix(l.Action, ".refused"),
 		}
 		if l.Actor == "" && l.Method == "operator" {
-			rows[i].Actor.Name = v.t("The operator")
+			rows[i].Actor.Name = v.t("the operator")
 		}
 		if _, ok := people[l.Target]; ok {
 			rows[i].About, rows[i].Target = named(l.Target), ""
