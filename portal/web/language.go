@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net/http"
-	"slices"
+	"net/url"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -125,37 +125,61 @@ func (s *Site) chooseLanguage(v *visit) error {
 		return err
 	}
 	to := page.LocalPath(f["then"])
-	if !s.hasPage(to) {
+	if _, ok := s.pageAt(to); !ok {
 		to = "/"
 	}
 	return v.redirect(to)
 }
 
 // reload is the path of a page, or of the page behind the answer to a form: the
-// same, or home. The addresses that others lead to with an answer are no pages.
+// same, or home. The addresses that others lead to with an answer are no pages,
+// and what strangers put into a query is repeated nowhere: only what we make
+// ourselves goes along with a page that anybody may open.
 func (s *Site) reload(r *http.Request) string {
+	path := r.URL.EscapedPath()
+	rt, ok := s.pageAt(path)
 	switch {
-	case !s.hasPage(r.URL.EscapedPath()):
+	case !ok:
 		return "/"
-	case r.Method == http.MethodGet:
+	case r.Method != http.MethodGet:
+		return path
+	case rt.access >= member:
 		return r.URL.RequestURI()
 	}
-	return r.URL.EscapedPath()
+	q, keep := r.URL.Query(), url.Values{}
+	for _, name := range []string{fieldAttempt.name, fieldToken.name} {
+		if v := q.Get(name); tokenShaped(v) {
+			keep.Set(name, v)
+		}
+	}
+	if q.Get("edit") == "1" {
+		keep.Set("edit", "1")
+	}
+	if len(keep) > 0 {
+		return path + "?" + keep.Encode()
+	}
+	return path
 }
 
-// hasPage reports whether a path of this site is a page that one can open again.
-// What is counted when it is asked for starts something, or ends it.
-func (s *Site) hasPage(path string) bool {
+// pageAt finds the route of a path that is a page which one can open again. What
+// is counted when it is asked for starts something, or ends it.
+func (s *Site) pageAt(path string) (route, bool) {
 	r, err := http.NewRequest(http.MethodGet, path, nil)
 	if err != nil {
-		return false
+		return route{}, false
 	}
 	var match mux.RouteMatch
 	if !s.router.Match(r, &match) || match.MatchErr != nil {
-		return false
+		return route{}, false
 	}
 	pattern, err := match.Route.GetPathTemplate()
-	return err == nil && slices.ContainsFunc(s.routes(), func(rt route) bool {
-		return rt.method == http.MethodGet && rt.path == pattern && rt.access != counted
-	})
+	if err != nil {
+		return route{}, false
+	}
+	for _, rt := range s.routes() {
+		if rt.method == http.MethodGet && rt.path == pattern {
+			return rt, rt.access != counted
+		}
+	}
+	return route{}, false
 }

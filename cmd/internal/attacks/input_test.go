@@ -26,6 +26,8 @@ var fields = map[string]string{
 	"front POST /remember":                  "proof!*",
 	"front POST /forget":                    "",
 	"front GET /.well-known/webfinger":      "resource!",
+	"front POST /language":                  "language! then",
+	"POST /language":                        "language! then",
 	"GET /":                                 "",
 	"GET /account":                          "",
 	"GET /account/password":                 "",
