@@ -308,3 +308,72 @@ func TestMergeProofs(t *testing.T) {
 func roleOf(a portal.Account, r portal.Role) portal.RoleChange {
 	return portal.RoleChange{Account: a.ID, To: r}
 }
+
+// S21 by federation: the other account signs in at its organisation, and is found
+// there from then on as part of the one that stays.
+func TestMergeByFederation(t *testing.T) {
+	w := newFederatedWorld(t)
+	ada := w.browser(acme)
+	arrive := func(b *browser) answer {
+		leg := b.leg("acme-saml")
+		response := w.assertion(w.target(acme, "acme-saml", leg.RequestID), "ada@acme.example")
+		return b.crossPost("/saml/acme-saml/acs", url.Values{"SAMLResponse": {response}, "RelayState": {leg.State}})
+	}
+	ada.depart("ada@acme.example", "/account/profile")
+	ada.follow(arrive(ada)).want(t, 200, "")
+	w.someone("acme", "max@consult.example", portal.Member)
+	b := w.browser(acme)
+	b.signIn("max@consult.example", goodPassword)
+	b.post("/account/addresses", url.Values{"email": {"ada@acme.example"}})
+	a := b.follow(b.get(w.link("ada@acme.example")))
+	a.want(t, 200, "This address has an account already")
+	a = b.follow(b.submit(a, nil))
+	if to := a.Header.Get("Location"); !strings.HasPrefix(to, "https://idp.example/") {
+		t.Fatalf("led to %q", to)
+	}
+	a = b.follow(arrive(b))
+	a.want(t, 200, "Join two accounts")
+	if !a.page.Has("#domain") || !b.signedIn() {
+		t.Errorf("the summary: %s", a.page.Text("main"))
+	}
+	b.follow(b.submit(a, nil)).want(t, 200, "Addresses")
+	if ada.signedIn() {
+		t.Error("her session lives on")
+	}
+	ada.depart("ada@acme.example", "/account/addresses")
+	a = ada.follow(arrive(ada))
+	if got := a.listed(); !strings.HasPrefix(got["max@consult.example"], "Primary") || got["ada@acme.example"] != "Confirmed" {
+		t.Errorf("by federation: %d %v", a.StatusCode, got)
+	}
+}
+
+// The other account's second factor is asked for, and is the one account's
+// afterwards.
+func TestMergeAsksForTheSecondFactor(t *testing.T) {
+	w := newWorld(t)
+	w.someone("initech", "iva@initech.example", portal.Member)
+	hers := w.browser(initech)
+	hers.signIn("iva@initech.example", goodPassword)
+	key := hers.addApp()
+	b := w.browser(initech)
+	a := w.toMerge(b)
+	a = b.follow(b.submit(b.follow(b.submit(a, nil)), url.Values{"password": {goodPassword}}))
+	if a.page.Has("input[name=mark]") || !a.page.Has("input[name=code]") {
+		t.Fatalf("the second factor is not asked for: %q", a.page.Text("h1"))
+	}
+	handle := a.page.Attr("input[name=attempt]", "value")
+	w.pass(time.Minute)
+	a = b.follow(b.second(a, url.Values{"code": {w.shown(key)}}))
+	a.want(t, 200, "Join two accounts")
+	if !a.page.Has("input[name=token]") || a.page.Attr("input[name=attempt]", "value") != handle || a.page.Text("#factors") != "1 stays" {
+		t.Errorf("the summary: %s", a.page.Text("main"))
+	}
+	b.follow(b.submit(a, nil)).want(t, 200, "Addresses")
+	w.pass(time.Minute)
+	c := w.browser(initech)
+	a = c.signIn("ian@initech.example", goodPassword)
+	if !a.page.Has("input[name=code]") {
+		t.Fatalf("the joined account has no second factor: %q", a.page.Text("h1"))
+	}
+	c.follow(c.second(a, url.Values{"code": {w.shown(key)}})).want(t, 200, "Welcome, Ian")
+}
