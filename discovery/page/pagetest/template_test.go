@@ -29,6 +29,9 @@ func TestCheck(t *testing.T) {
 		{`{{range $i, $s := .Sites}}{{$s.Port}}{{end}}`, "no field Port"},
 		{`{{with .Name}}{{.Port}}{{end}}`, "has no fields"},
 		{`{{template "other" .Name}}`, "has no fields"},
+		{`{{t "Hello"}} {{t "Hello %s" .Name}} {{markup "<b>%s</b>" (t "Hello")}} {{if eq (len .Sites) 1}}{{t "%d sites" (len .Sites)}}{{end}}`, ""},
+		{`{{t "Hello %s" .Nmae}}`, "no field Nmae"},
+		{`{{markup "<b>%s</b>" (t "%s" .Nmae)}}`, "no field Nmae"},
 	} {
 		set, err := page.New(fstest.MapFS{"pages/p.html": {Data: []byte(
 			`{{define "title"}}t{{end}}{{define "other"}}{{.Host}}{{end}}{{define "main"}}` + tc.main + `{{end}}`)}}, page.Options{})
