@@ -51,6 +51,15 @@ type Plan struct {
 // Has reports whether the plan has a feature.
 func (p Plan) Has(f Feature) bool { return slices.Contains(p.Features, f) }
 
+// With is the plan with or without a feature.
+func (p Plan) With(f Feature, has bool) Plan {
+	p.Features = slices.DeleteFunc(slices.Clone(p.Features), func(old Feature) bool { return old == f })
+	if has {
+		p.Features = append(p.Features, f)
+	}
+	return p
+}
+
 // Free is how many more accounts may have the plan when so many have it;
 // limited is false when any number may.
 func (p Plan) Free(used int64) (n int64, limited bool) {

@@ -101,3 +101,20 @@ func (s *Store) PutPlan(ctx context.Context, p portal.Plan) (changed bool, err e
 	})
 	return changed && err == nil, err
 }
+
+// LetRelease decides whether people may give back licences of a plan by
+// themselves (S31).
+func (s *Store) LetRelease(ctx context.Context, portalID string, v portal.Visitor, plan string, may bool) error {
+	return s.change(ctx, portalID, v, func(u *unit) error {
+		if _, err := u.actor(ctx, portal.AssignLicences); err != nil {
+			return err
+		}
+		p, _, err := planSeats(ctx, u, portalID, plan)
+		if err != nil || p.Has(portal.SelfRelease) == may {
+			return err
+		}
+		u.audit(portal.Event{Account: u.visitor.Actor, Action: "plan.changed", Target: p.ID})
+		_, err = u.ExecContext(ctx, `UPDATE plans SET features = $1 WHERE portal = $2 AND id = $3`, p.With(portal.SelfRelease, may).FeatureText(), portalID, plan)
+		return err
+	})
+}

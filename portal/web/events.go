@@ -76,7 +76,7 @@ var events = []struct{ action, text string }{
 	{"licence.changed", "Licence changed"},
 	{"licence.released", "Licence released"},
 	{"licence.refused", "Change of a licence refused"},
-	{"plan.changed", "Plan changed by the operator"},
+	{"plan.changed", "Plan changed"},
 	{"usage.refused", "Message refused: the limit of the month is reached"},
 
 	{"domain.approved", "Domain approved"},

@@ -103,6 +103,9 @@ func TestReleaseIsTheAdministrators(t *testing.T) {
 	}
 	b := w.browser(initech)
 	b.signIn(ian, goodPassword)
+	if got := b.post("/admin/licences", url.Values{"plan": {"professional"}, "may": {"yes"}}); got.StatusCode != 403 {
+		t.Errorf("a member lets themselves: got %d", got.StatusCode)
+	}
 	if b.get("/account/profile").page.Has("a[href=/account/licence]") {
 		t.Error("it is offered")
 	}
@@ -114,6 +117,19 @@ func TestReleaseIsTheAdministrators(t *testing.T) {
 	}
 	if w.known("initech", ian).Status != portal.Active {
 		t.Error("the account changed")
+	}
+	w.owner("initech", ian)
+	for _, form := range []url.Values{{"plan": {"professional"}, "may": {"maybe"}}, {"plan": {"gold"}, "may": {"yes"}}, {"plan": {"professional"}}} {
+		if got := b.post("/admin/licences", form); got.StatusCode != 400 {
+			t.Errorf("%v: got %d", form, got.StatusCode)
+		}
+	}
+	done := b.follow(b.post("/admin/licences", url.Values{"plan": {"professional"}, "may": {"yes"}}))
+	if done.page.Text(".notice.good") == "" || !strings.Contains(done.page.Text("#plan-professional .release"), "People themselves") {
+		t.Errorf("got %d: %s", done.StatusCode, done.page.Text("main"))
+	}
+	if !b.get("/account/profile").page.Has("a[href=/account/licence]") {
+		t.Error("it is not offered")
 	}
 }
 

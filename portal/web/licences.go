@@ -17,6 +17,7 @@ import (
 // which of them end soon (S31).
 type licencesPage struct {
 	Tabs   []tab
+	Notice string
 	Plans  []planRow
 	Ending []holderRow
 	Days   int // how far ahead Ending looks
@@ -29,6 +30,8 @@ type planRow struct {
 	Full              bool
 	Messages, Term    string
 	Holders           string // local path
+	Release           string // whether people may give it back by themselves, in words
+	May               string // "yes" or "no": what the button changes that to; empty: not this role's
 }
 
 type holderRow struct {
@@ -81,7 +84,24 @@ var (
 	fieldPlan  = field{"plan", 40}
 	fieldRenew = field{"renew", 3}
 	fieldAfter = field{"after", 32}
+	fieldMay   = field{"may", 3}
 )
+
+// letRelease decides whether people may give back licences of a plan.
+func (s *Site) letRelease(v *visit) error {
+	f, err := v.form(fieldPlan, fieldMay)
+	if err != nil {
+		return err
+	}
+	if f["may"] != "yes" && f["may"] != "no" {
+		return badField("may", "may_unknown", "The form is not complete. Open the page again.")
+	}
+	if err := s.Store.LetRelease(v.r.Context(), v.portal.ID, v.visitor(), f["plan"], f["may"] == "yes"); err != nil {
+		return err
+	}
+	v.note(licenceSaved)
+	return v.redirect("/admin/licences")
+}
 
 func (s *Site) licences(v *visit) error {
 	q, err := v.query(fieldPlan, fieldAfter)
@@ -96,6 +116,9 @@ func (s *Site) licences(v *visit) error {
 		return s.showHolders(v, plans, q["plan"], q["after"])
 	}
 	p := licencesPage{Tabs: v.consoleTabs("licences"), Days: endingDays}
+	if v.noted(licenceSaved) != "" {
+		p.Notice = v.t("The plan is changed.")
+	}
 	for _, one := range plans {
 		p.Plans = append(p.Plans, v.planRowOf(one))
 	}
@@ -118,6 +141,13 @@ func (v *visit) planRowOf(one store.PlanSeats) planRow {
 	}
 	if one.Months > 0 {
 		row.Term = v.t("%d months", one.Months)
+	}
+	row.Release, row.May = v.t("Administrators only"), "yes"
+	if one.Has(portal.SelfRelease) {
+		row.Release, row.May = v.t("People themselves"), "no"
+	}
+	if !v.member.Account.Role.May(portal.AssignLicences) {
+		row.May = ""
 	}
 	return row
 }

@@ -175,6 +175,9 @@ func (v *visit) profileFormOf(stored portal.Account, typed portal.Profile, l por
 	var e *discovery.Error
 	if errors.As(wrong, &e) && e.Kind == discovery.Conflict {
 		f.Differences = differences(fields, v.profileFormOf(stored, stored.Profile(), l, nil))
+		for _, one := range fields { // the first that differs is looked at first
+			one.Focus = len(f.Differences) > 0 && one.Name == f.Differences[0].Field
+		}
 	}
 	return f
 }

@@ -44,12 +44,12 @@ func profileSamples() map[string]any {
 
 func licencesSamples() map[string]any {
 	plans := []planRow{
-		{Name: "Guest", Kind: "Guest licence", ID: "guest", Used: "3", Seats: "Without a limit", Free: "–", Messages: "10", Term: "Without an end", Holders: "/admin/licences?plan=guest"},
-		{Name: "Professional", Kind: "Professional licence", ID: "professional", Used: "20", Seats: "20", Free: "0", Full: true, Messages: "Without a limit", Term: "12 months", Holders: "/admin/licences?plan=professional"},
+		{Name: "Guest", Kind: "Guest licence", ID: "guest", Used: "3", Seats: "Without a limit", Free: "–", Messages: "10", Term: "Without an end", Holders: "/admin/licences?plan=guest", Release: "Administrators only", May: "yes"},
+		{Name: "Professional", Kind: "Professional licence", ID: "professional", Used: "20", Seats: "20", Free: "0", Full: true, Messages: "Without a limit", Term: "12 months", Holders: "/admin/licences?plan=professional", Release: "People themselves", May: "no"},
 	}
 	return map[string]any{
 		"ending": licencesPage{Tabs: sampleTabs, Plans: plans, Ending: sampleHolders, Days: 60},
-		"none":   licencesPage{Tabs: sampleTabs, Plans: plans, Days: 60},
+		"none":   licencesPage{Tabs: sampleTabs, Plans: plans, Days: 60, Notice: "The plan is changed."},
 	}
 }
 

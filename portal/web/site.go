@@ -228,6 +228,7 @@ func (s *Site) routes() []route {
 		{"GET", "/admin/users/" + account + "/addresses", member, s.userAddresses, portal.EditUsers},
 		{"POST", "/admin/users/" + account + "/addresses", member, s.changeUserAddresses, portal.EditUsers},
 		{"GET", "/admin/licences", member, s.licences, portal.SeeLicences},
+		{"POST", "/admin/licences", fresh, s.letRelease, portal.AssignLicences},
 		{"GET", "/admin/users/" + account + "/security", member, s.userSecurity, portal.EditUsers},
 		{"POST", "/admin/users/" + account + "/security", fresh, s.changeUserSecurity, portal.EditUsers},
 		{"GET", "/admin/users/" + account + "/licence", member, s.userLicence, portal.AssignLicences},
