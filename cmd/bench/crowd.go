@@ -25,23 +25,20 @@ const together = 200
 
 // rowWriter puts rows into a table, many at a time.
 type rowWriter struct {
-	tx     *sql.Tx
-	into   string
-	after  *rowWriter
-	values []string
-	args   []any
+	tx    *sql.Tx
+	into  string     // table and columns
+	after *rowWriter // of what the rows refer to; may be nil
+	args  []any
+	rows  int
+	full  *sql.Stmt // for as many as go together
 }
 
 func (w *rowWriter) add(ctx context.Context, args ...any) error {
-	marks := make([]string, len(args))
-	for i := range args {
-		marks[i] = "$" + strconv.Itoa(len(w.args)+i+1)
-	}
-	w.values, w.args = append(w.values, "("+strings.Join(marks, ", ")+")"), append(w.args, args...)
-	if len(w.values) < together {
+	w.args, w.rows = append(w.args, args...), w.rows+1
+	if w.rows < together {
 		return nil
 	}
-	if w.after != nil { // what the rows refer to comes first
+	if w.after != nil {
 		if err := w.after.flush(ctx); err != nil {
 			return err
 		}
@@ -49,13 +46,35 @@ func (w *rowWriter) add(ctx context.Context, args ...any) error {
 	return w.flush(ctx)
 }
 
-func (w *rowWriter) flush(ctx context.Context) error {
-	if len(w.values) == 0 {
+func (w *rowWriter) flush(ctx context.Context) (err error) {
+	if w.rows == 0 {
 		return nil
 	}
-	_, err := w.tx.ExecContext(ctx, "INSERT INTO "+w.into+" VALUES "+strings.Join(w.values, ", ")+" ON CONFLICT DO NOTHING", w.args...)
-	w.values, w.args = w.values[:0], w.args[:0]
+	switch {
+	case w.rows < together:
+		_, err = w.tx.ExecContext(ctx, w.text(), w.args...)
+	case w.full == nil:
+		if w.full, err = w.tx.PrepareContext(ctx, w.text()); err != nil {
+			return err
+		}
+		fallthrough
+	default:
+		_, err = w.full.ExecContext(ctx, w.args...)
+	}
+	w.args, w.rows = w.args[:0], 0
 	return err
+}
+
+func (w *rowWriter) text() string {
+	values, columns := make([]string, w.rows), len(w.args)/w.rows
+	for row := range values {
+		marks := make([]string, columns)
+		for i := range marks {
+			marks[i] = "$" + strconv.Itoa(row*columns+i+1)
+		}
+		values[row] = "(" + strings.Join(marks, ", ") + ")"
+	}
+	return "INSERT INTO " + w.into + " VALUES " + strings.Join(values, ", ") + " ON CONFLICT DO NOTHING"
 }
 
 // fillCrowd writes people and what happened to them straight into the tables, as
@@ -82,8 +101,17 @@ func fillCrowd(ctx context.Context, database string, accounts, events int) error
 	if err := tx.Commit(); err != nil {
 		return err
 	}
-	_, err = db.ExecContext(ctx, "ANALYZE")
-	return err
+	// What the databases do by themselves before long.
+	tidy := []string{"PRAGMA wal_checkpoint(TRUNCATE)", "ANALYZE"}
+	if !strings.HasPrefix(database, "sqlite:") {
+		tidy = []string{"VACUUM (ANALYZE)"}
+	}
+	for _, text := range tidy {
+		if _, err := db.ExecContext(ctx, text); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func fillPeople(ctx context.Context, tx *sql.Tx, n int, now time.Time) error {

@@ -2,7 +2,8 @@
 // run and in turns, and prints ratios: absolute numbers say more about the
 // machine than about us.
 //
-//	go run ./cmd/bench [-quick] [-only discovery,stores,federation,demo,accounts] [-huge 10000000]
+//	go run ./cmd/bench [-quick] [-only discovery,stores,federation,demo,accounts]
+//	                   [-huge 10000000] [-accounts 100000] [-events 1000000]
 //
 // Discovery is measured over loopback, through the real chain, with access logs
 // written as JSON, beside a bare net/http handler that writes the same bytes.
@@ -50,6 +51,8 @@ func main() {
 	quick := flag.Bool("quick", false, "short turns and a large directory of 100 thousand entries")
 	only := flag.String("only", "discovery,stores,federation,demo,accounts", "what to measure")
 	huge := flag.Int("huge", 1_000_000, "entries of the large directory in PostgreSQL")
+	people := flag.Int("accounts", 100_000, "accounts of the large portal")
+	events := flag.Int("events", 1_000_000, "rows of its audit log")
 	profile := flag.String("cpuprofile", "", "write a CPU profile to this file")
 	flag.Parse()
 	if *profile != "" {
@@ -65,25 +68,25 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := measure(ctx, *quick, *huge, strings.Split(*only, ",")); err != nil {
+	if err := measure(ctx, *quick, bench{huge: *huge, accountsLarge: *people, events: *events}, strings.Split(*only, ",")); err != nil {
 		pprof.StopCPUProfile()
 		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
 		os.Exit(1)
 	}
 }
 
-func measure(ctx context.Context, quick bool, huge int, what []string) (err error) {
+func measure(ctx context.Context, quick bool, sizes bench, what []string) (err error) {
 	dir, err := os.MkdirTemp("", "domicile-bench-")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	serve.Tune() // as the servers do
-	b := &bench{dir: dir, round: time.Second, rounds: 5, clients: 8, small: 10_000, large: 1_000_000, huge: huge,
-		accountsLarge: 100_000, events: 1_000_000, lines: 10_000}
+	b := &bench{dir: dir, round: time.Second, rounds: 5, clients: 8, small: 10_000, large: 1_000_000, huge: sizes.huge,
+		accountsLarge: sizes.accountsLarge, events: sizes.events, lines: 10_000}
 	if quick {
-		b.round, b.rounds, b.large, b.huge = 200*time.Millisecond, 3, 100_000, min(huge, 100_000)
-		b.accountsLarge, b.events, b.lines = 10_000, 100_000, 1000
+		b.round, b.rounds, b.large, b.huge = 200*time.Millisecond, 3, 100_000, min(sizes.huge, 100_000)
+		b.accountsLarge, b.events, b.lines = min(sizes.accountsLarge, 10_000), min(sizes.events, 100_000), 1000
 	}
 	fmt.Printf("%s, %d processors, %s; %d turns of %s each\n", runtime.Version(), runtime.GOMAXPROCS(0), runtime.GOARCH, b.rounds, b.round)
 	for _, name := range what {
