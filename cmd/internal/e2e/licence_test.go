@@ -68,9 +68,9 @@ func TestS30Activity(t *testing.T) {
 	})
 }
 
-// TestS31ReleaseAndUpgrade: a person gives their licence back after seeing what
+// TestS31Licences: a person gives their licence back after seeing what
 // that means; an administrator assigns one again, a larger one.
-func TestS31ReleaseAndUpgrade(t *testing.T) {
+func TestS31Licences(t *testing.T) {
 	const ian, iris = "ian@initech.example", "iris@initech.example"
 	both(t, func(t *testing.T, scripts bool) {
 		d := startDemo(t)

@@ -33,9 +33,9 @@ func (b *tab) picked(field string) string {
 	return got
 }
 
-// TestS26CellCountryProtection: the cell number, the country that numbers are
+// TestS26CellAndReturnProtection: the cell number, the country that numbers are
 // taken for, and return protection, which is there with a Pro licence only.
-func TestS26CellCountryProtection(t *testing.T) {
+func TestS26CellAndReturnProtection(t *testing.T) {
 	const ian, iris = "ian@initech.example", "iris@initech.example"
 	both(t, func(t *testing.T, scripts bool) {
 		d := startDemo(t)
@@ -94,9 +94,9 @@ func (d *demo) upgrade(b *tab, name, plan string) {
 	b.sees(plan)
 }
 
-// TestS27NameZoneCulture: names, time zone and the way dates are written are
+// TestS27Profile: names, time zone and the way dates are written are
 // saved with one button, and what is shown follows them at once.
-func TestS27NameZoneCulture(t *testing.T) {
+func TestS27Profile(t *testing.T) {
 	const ian = "ian@initech.example"
 	both(t, func(t *testing.T, scripts bool) {
 		d := startDemo(t)
