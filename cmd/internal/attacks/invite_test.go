@@ -1,0 +1,193 @@
+package attacks
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/domicile-sso/domicile/portal"
+)
+
+const invitePage = acme + "/admin/users/invite"
+
+// TestInvitations attacks how people are let in, and what an administrator
+// decides for them.
+func TestInvitations(t *testing.T) {
+	w := newWorld(t)
+	for _, row := range []struct {
+		name string
+		test func(*testing.T, *world)
+	}{
+		{"PWD-32 taken up by whom it was not meant for", invitationTheft},
+		{"PWD-32 inviters without their rights", invitersRights},
+		{"PWD-35 mail bombs", mailBombs},
+		{"ADM-02 ADM-03 fields that nobody asked for", invitedBeyond},
+		{"ADM-13 words that do something", wordsThatAct},
+		{"ADM-15 two administrators", twoAdministrators},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			w.Clock.Pass(2 * time.Hour)
+			row.test(t, w)
+		})
+	}
+}
+
+// invitedBy invites somebody as a guest and returns the token of the link and the
+// temporary password.
+func (w *world) invitedBy(t testing.TB, b *browser, address string) (token, temporary string) {
+	t.Helper()
+	if a := b.post(invitePage, url.Values{"email": {address}, "role": {"guest"}}); a.Status != http.StatusOK || !strings.Contains(a.text(), "1 person was invited.") {
+		t.Fatalf("%d %s", a.Status, a.text())
+	}
+	letters := w.mailed(t, acme, address)
+	return tokenIn(letters, "/invitation"), temporaryIn(letters)
+}
+
+func takingUp(token, temporary string) url.Values {
+	return url.Values{"token": {token}, "temporary": {temporary}, "new": {"nine purple Kettles 77"}, "confirm": {"nine purple Kettles 77"}}
+}
+
+// PWD-32: the stored invitation says who comes in and as what.
+func invitationTheft(t *testing.T, w *world) {
+	admin := w.administrator(t, acme, "theft-admin@away.example", portal.Owner)
+	const who = "invited@away.example"
+	token, temporary := w.invitedBy(t, admin, who)
+	other, otherTemporary := w.invitedBy(t, admin, "other@away.example")
+	forbidden := refusal{Status: http.StatusForbidden, Secrets: []string{token, temporary, other, otherTemporary}}
+	for _, extra := range []string{"role", "email", "account", "portal", "plan", "status"} {
+		form := takingUp(token, temporary)
+		form.Set(extra, "owner")
+		w.refused(t, acme, refusal{Status: http.StatusBadRequest}, func() *answer { return w.browser(t).post(acme+"/invitation", form) })
+	}
+	// The password of one invitation with the link of another.
+	w.refused(t, acme, forbidden, func() *answer { return w.browser(t).post(acme+"/invitation", takingUp(token, otherTemporary)) })
+	// At another portal.
+	w.refused(t, beta, forbidden, func() *answer { return w.browser(t).post(beta+"/invitation", takingUp(token, temporary)) })
+	// By somebody who says who they are in the form: it is not looked at.
+	form := takingUp(token, temporary)
+	form.Set("username", "theft-admin@away.example")
+	if a := w.browser(t).post(acme+"/invitation", form); a.session() == nil {
+		t.Fatalf("%d %s", a.Status, a.text())
+	}
+	if a := w.person(t, acme, who); a.Status != portal.Active || a.Role != portal.Guest {
+		t.Errorf("%s %s", a.Status, a.Role)
+	}
+	w.refused(t, acme, forbidden, func() *answer { return w.browser(t).post(acme+"/invitation", takingUp(token, temporary)) })
+	w.Clock.Pass(73 * time.Hour)
+	w.refused(t, acme, forbidden, func() *answer { return w.browser(t).post(acme+"/invitation", takingUp(other, otherTemporary)) })
+}
+
+// PWD-32: rights count when they are used, not when the form was shown.
+func invitersRights(t *testing.T, w *world) {
+	const inviter, who = "once-admin@away.example", "late@away.example"
+	b := w.administrator(t, acme, inviter, portal.Administrator)
+	if a := b.post(invitePage, url.Values{"email": {"boss@away.example"}, "role": {"owner"}}); a.Status != http.StatusForbidden {
+		t.Errorf("an administrator invites an owner: %d", a.Status)
+	}
+	token, temporary := w.invitedBy(t, b, who)
+	if _, err := w.home(acme).DB.ExecContext(t.Context(), `UPDATE accounts SET role = 'member' WHERE id = $1`, w.person(t, acme, inviter).ID); err != nil {
+		t.Fatal(err)
+	}
+	w.refused(t, acme, refusal{Status: http.StatusForbidden, Code: "inviter_refused", Secrets: []string{token, temporary}}, func() *answer {
+		return w.browser(t).post(acme+"/invitation", takingUp(token, temporary))
+	})
+	w.refused(t, acme, refusal{Status: http.StatusForbidden, Code: "permission_missing", Action: "access.refused"}, func() *answer {
+		return b.post(invitePage, url.Values{"email": {"more@away.example"}, "role": {"guest"}})
+	})
+}
+
+// PWD-35: a mailbox gets three, however many ask, and by whichever door.
+func mailBombs(t *testing.T, w *world) {
+	const victim = "victim@bombed.example"
+	one, two := w.administrator(t, acme, "bomb-one@away.example", portal.Owner), w.administrator(t, acme, "bomb-two@away.example", portal.Administrator)
+	one.post(invitePage, url.Values{"email": {victim}, "role": {"guest"}})
+	path := acme + "/admin/users/" + w.person(t, acme, victim).ID + "/invitation"
+	sent := 1
+	for i := range 10 {
+		b := []*browser{one, two}[i%2]
+		if a := b.post(path, url.Values{"action": {"resend"}}); a.Status == http.StatusSeeOther {
+			sent++
+		} else if a.Status != http.StatusTooManyRequests {
+			t.Errorf("%d %s", a.Status, a.text())
+		}
+		b.post(invitePage, url.Values{"many": {"yes"}, "people": {victim + "\n" + victim}, "role": {"guest"}})
+	}
+	if sent != 3 {
+		t.Errorf("%d invitations to one mailbox", sent)
+	}
+}
+
+// ADM-02, ADM-03: the session's portal, and the fields of the page.
+func invitedBeyond(t *testing.T, w *world) {
+	admin := w.administrator(t, acme, "beyond@away.example", portal.Owner)
+	for to, form := range map[string]url.Values{
+		invitePage:                                              {"email": {"x@away.example"}, "role": {"guest"}},
+		acme + "/admin/domains":                                 {"domain": {"evil.example"}},
+		acme + "/admin/domains/remove":                          {"domain": {"evil.example"}},
+		acme + "/admin/notifications":                           {"version": {"1"}, "zone": {"UTC"}, "language": {"en"}},
+		acme + "/admin/policy":                                  {"version": {"1"}, "second_factor": {"optional"}},
+		acme + "/admin/mails/reset/en":                          {"version": {"0"}, "action": {"save"}, "subject": {"x"}},
+		acme + "/admin/users/import/" + strings.Repeat("0", 32): {"action": {"stop"}},
+	} {
+		for _, extra := range []string{"portal", "tenant_id", "is_platform_admin", "verified", "jurisdiction", "by", "Role"} {
+			bad := url.Values{extra: {"beta"}}
+			for name, v := range form {
+				bad[name] = v
+			}
+			w.refused(t, acme, refusal{Status: http.StatusBadRequest}, func() *answer { return admin.post(to, bad) })
+		}
+		w.refused(t, acme, refusal{Status: http.StatusForbidden}, func() *answer { return admin.crossPost(to, form) })
+	}
+	// A session of one portal opens nothing at another.
+	before := w.rows(t, w.home(beta).DB)
+	admin.post(beta+"/admin/domains", url.Values{"domain": {"evil.example"}})
+	w.unchanged(t, w.home(beta).DB, before, spared...)
+}
+
+// ADM-13: what people and administrators write is text.
+func wordsThatAct(t *testing.T, w *world) {
+	const xss = `"><img src=x onerror=alert(1)>{{.Secret}}`
+	admin := w.administrator(t, acme, "words@away.example", portal.Owner)
+	if a := admin.post(invitePage, url.Values{"email": {"marked@away.example"}, "given_name": {xss}, "role": {"guest"}}); strings.Contains(a.Body, "<img src=x") {
+		t.Error("a name acts on the page of invitations")
+	}
+	a := admin.post(acme+"/admin/mails/invitation/en", url.Values{"version": {"0"}, "action": {"html"}, "subject": {xss}, "opening": {xss}})
+	if policy := a.Header.Get("Content-Security-Policy"); strings.Contains(a.Body, "<img src=x") || !strings.HasPrefix(policy, "sandbox;") {
+		t.Errorf("a mail acts: %q", policy)
+	}
+	if a := admin.post(acme+"/admin/notifications", url.Values{"version": {"1"}, "zone": {"UTC"}, "language": {"en"}, "contact": {xss}}); a.Status != http.StatusSeeOther {
+		t.Fatalf("%d %s", a.Status, a.text())
+	}
+	for _, page := range []string{"/login", "/admin/notifications", "/admin/users/invite"} {
+		if a := admin.get(acme + page); strings.Contains(a.Body, "<img src=x") {
+			t.Errorf("%s: it acts", page)
+		}
+	}
+	if list := admin.get(acme + "/admin/users/export.csv"); strings.Contains(list.Body, "\n=") || strings.Contains(list.Body, `"=`) {
+		t.Error("a formula is exported")
+	}
+}
+
+// ADM-15: of two who edit at once, one is told.
+func twoAdministrators(t *testing.T, w *world) {
+	one, two := w.administrator(t, beta, "one@away.example", portal.Owner), w.administrator(t, beta, "two@away.example", portal.Owner)
+	version := one.get(beta+"/admin/policy").page().Attr("main input[name=version]", "value")
+	form := func(days string) url.Values {
+		return url.Values{"version": {version}, "second_factor": {"optional"}, "trust_days": {days}, "password_min": {"10"}}
+	}
+	if a := one.post(beta+"/admin/policy", form("7")); a.Status != http.StatusSeeOther {
+		t.Fatalf("%d %s", a.Status, a.text())
+	}
+	if a := two.post(beta+"/admin/policy", form("9")); a.Status != http.StatusConflict || a.page().Text(".compare") == "" {
+		t.Errorf("the other: %d %s", a.Status, a.text())
+	}
+	if set, err := w.store(beta).Settings(t.Context(), idOf(beta)); err != nil || set.TrustDays != 7 {
+		t.Errorf("%+v, %v", set, err)
+	}
+	for _, bad := range []string{"", "-1", "9223372036854775808", "1;2"} {
+		version = bad
+		w.refused(t, beta, refusal{Status: http.StatusBadRequest}, func() *answer { return two.post(beta+"/admin/policy", form("9")) })
+	}
+}
