@@ -50,7 +50,7 @@ func (s *Site) startFederation(v *visit) error {
 		return err
 	}
 	leg := v.newLeg(c.ID, hint)
-	leg.Fresh = a.Purpose == portal.ForConfirm || a.Purpose == portal.ForMerge
+	leg.Fresh = a.Purpose == portal.ForConfirm || a.Purpose == portal.ForMerge || a.Purpose == portal.ForLoss
 	if err := s.Store.StartFederation(v.r.Context(), v.portal.ID, v.newVisitor(), handle, leg); err != nil {
 		return v.startAgain(err, a.ReturnTo)
 	}
