@@ -9,6 +9,7 @@ import (
 
 	"github.com/domicile-sso/domicile/discovery/page/pagetest"
 	"github.com/domicile-sso/domicile/portal"
+	"github.com/domicile-sso/domicile/portal/passkeytest"
 )
 
 // someone makes an account with a role and a password.
@@ -376,4 +377,29 @@ func TestMergeAsksForTheSecondFactor(t *testing.T) {
 		t.Fatalf("the joined account has no second factor: %q", a.page.Text("h1"))
 	}
 	c.follow(c.second(a, url.Values{"code": {w.shown(key)}})).want(t, 200, "Welcome, Ian")
+}
+
+// A passkey goes along: its device still names the account it was made for, and
+// it signs in to the one that this has become part of, alone and after a password.
+func TestMergeTakesPasskeysAlong(t *testing.T) {
+	w := newWorld(t)
+	w.someone("initech", "iva@initech.example", portal.Member)
+	k := passkeytest.New(t, "https://"+initech)
+	w.fresh(initech, "iva@initech.example").addPasskey(k, "Telephone")
+	b := w.browser(initech)
+	a := w.toMerge(b)
+	a = b.follow(b.submit(b.follow(b.submit(a, nil)), url.Values{"password": {goodPassword}}))
+	a.want(t, 200, "Confirm with your passkey")
+	a = b.follow(b.submit(a, nil))
+	a = b.follow(b.give(a, k.Get(a.options())))
+	a.want(t, 200, "Join two accounts")
+	b.follow(b.submit(a, nil)).want(t, 200, "Addresses")
+
+	alone := w.browser(initech)
+	a = alone.askPasskey()
+	alone.follow(alone.give(a, k.Get(a.options()))).want(t, 200, "Welcome, Ian")
+	second := w.browser(initech)
+	a = second.signIn("ian@initech.example", goodPassword)
+	a = second.follow(second.submit(a, nil))
+	second.follow(second.give(a, k.Get(a.options()))).want(t, 200, "Welcome, Ian")
 }
