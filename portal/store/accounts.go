@@ -286,16 +286,21 @@ func (q *accountQuery) tables() string {
 
 func (q *accountQuery) count() string { return `SELECT COUNT(*) FROM ` + q.tables() }
 
-// page finds the accounts first and reads what is shown of them afterwards.
+func nameOrder(table, order string) string {
+	return ` ORDER BY ` + table + `.name_key ` + order + `, ` + table + `.id ` + order
+}
+
+// ids finds the accounts of a page; page reads what is shown of them.
+func (q *accountQuery) ids(order string, limit int) string {
+	return `SELECT a.id, a.name_key FROM ` + q.tables() + nameOrder("a", order) + ` LIMIT ` + strconv.Itoa(limit)
+}
+
 func (q *accountQuery) page(order string, limit int) string {
-	by := func(table string) string {
-		return ` ORDER BY ` + table + `.name_key ` + order + `, ` + table + `.id ` + order
-	}
 	return `SELECT ` + accountColumns + `, COALESCE(pl.name, ''), COALESCE(l.ends, 0)
-		FROM (SELECT a.id, a.name_key FROM ` + q.tables() + by("a") + ` LIMIT ` + strconv.Itoa(limit) + `) AS k
+		FROM (` + q.ids(order, limit) + `) AS k
 		JOIN accounts a ON a.id = k.id JOIN addresses p ON p.account = a.id AND p.is_primary
 		LEFT JOIN credentials c ON c.account = a.id
-		LEFT JOIN licences l ON l.account = a.id LEFT JOIN plans pl ON pl.portal = l.portal AND pl.id = l.plan` + by("k")
+		LEFT JOIN licences l ON l.account = a.id LEFT JOIN plans pl ON pl.portal = l.portal AND pl.id = l.plan` + nameOrder("k", order)
 }
 
 // AccountsByID are those of some accounts that are the portal's, by ID: for lists

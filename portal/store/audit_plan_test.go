@@ -92,7 +92,7 @@ func TestAuditIsReadByIndexes(t *testing.T) {
 func wantIndexed(t *testing.T, db *sql.DB, name, query string, args []any) {
 	t.Helper()
 	explain := "EXPLAIN QUERY PLAN "
-	if strings.Contains(fmt.Sprintf("%T", db.Driver()), "stdlib") {
+	if postgres(db) {
 		explain = "EXPLAIN "
 	}
 	rows, err := db.QueryContext(t.Context(), explain+query, args...)
@@ -116,9 +116,15 @@ func wantIndexed(t *testing.T, db *sql.DB, name, query string, args []any) {
 		plan = append(plan, *cells[len(cells)-1].(*string))
 	}
 	for _, line := range plan {
-		if strings.Contains(line, "Seq Scan") || strings.HasPrefix(line, "SCAN ") && !strings.Contains(line, "USING") && !strings.Contains(line, "SCAN arm") && !strings.Contains(line, "(subquery") {
+		// A part of the query itself is read as a whole: it holds what an index found.
+		scan, own := strings.CutPrefix(line, "SCAN ")
+		own = own && !strings.Contains(line, "USING") && !strings.HasPrefix(scan, "arm") && scan != "d" && !strings.HasPrefix(scan, "(subquery")
+		if own || strings.Contains(line, "Seq Scan") {
 			t.Errorf("%s reads a whole table:\n%s", name, strings.Join(plan, "\n"))
 			return
 		}
 	}
 }
+
+// postgres reports which of the two databases it is.
+func postgres(db *sql.DB) bool { return strings.Contains(fmt.Sprintf("%T", db.Driver()), "stdlib") }

@@ -58,7 +58,7 @@ var gates = map[string]string{
 		GET /admin/users/{account}/licence   POST /admin/users/{account}/licence
 		GET /admin/users/import   POST /admin/users/import   GET /admin/users/import/{import}   POST /admin/users/import/{import}
 		GET /admin/users/import/{import}/report.csv
-		GET /admin/domains   POST /admin/domains   POST /admin/domains/remove
+		POST /admin/licences   GET /admin/domains   POST /admin/domains   POST /admin/domains/remove
 		GET /admin/notifications   POST /admin/notifications
 		GET /admin/mails   GET /admin/mails/{kind}/{language}   POST /admin/mails/{kind}/{language}
 		GET /admin/policy   POST /admin/policy
