@@ -28,7 +28,7 @@ func (s *Site) home(v *visit) error {
 		Jurisdiction: s.Jurisdiction, Region: cmp.Or(s.StandsInFor, s.RegionName), // where the data lies
 		Method: method, Ends: v.when(sess.Absolute),
 	}
-	idle, _ := s.Store.Lifetimes.Of(sess.Kept)
+	idle, _ := v.settings().Lifetimes.Within(s.Store.Lifetimes).Of(sess.Kept)
 	p.Idle = v.t("Earlier if you do not use it for %s", v.length(idle))
 	p.Console = a.Role.May(portal.SeeConsole)
 	if s.remembers() {
