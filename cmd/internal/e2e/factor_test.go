@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -220,7 +221,7 @@ func TestF07StepUp(t *testing.T) {
 		}
 	})
 	for _, idp := range []struct{ name, portal, who, path string }{
-		{"SAML", "Acme", "ada@acme.example", "/acme/saml/sso"},
+		{"SAML", "Acme Corporation", "ada@acme.example", "/acme/saml/sso"},
 		{"OpenID Connect", "Globex", "gus@globex.example", "/globex/authorize"},
 	} {
 		t.Run(idp.name, func(t *testing.T) {
@@ -250,4 +251,92 @@ func TestF07StepUp(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestF07PolicyDemandsFactor: an owner decides that everybody needs a second factor;
+// the next person who signs in sets one up on the way.
+func TestF07PolicyDemandsFactor(t *testing.T) {
+	const iris, ian = "iris@initech.example", "ian@initech.example"
+	both(t, func(t *testing.T, scripts bool) {
+		d := startDemo(t)
+		owner := browser(t, scripts)
+		d.signIn(owner, "Initech", iris)
+		owner.open(d.portal("Initech") + "/admin/policy")
+		owner.pick("second_factor", "Everybody")
+		owner.press("Save")
+
+		b := browser(t, scripts)
+		d.firstStep(b, "Initech", ian)
+		b.at(d.portal("Initech"), "/login/enrol")
+		b.sees("Set up a second step")
+		b.look("enrol")
+		b.press("An authenticator app")
+		b.press("Show the key")
+		b.look("enrol-totp")
+		a := b.app()
+		b.fill("code", a.code(b))
+		b.press("Confirm")
+		b.arrived(d.portal("Initech"), home{ian, "Initech", "CA", "Your password"})
+		b.press("Your account")
+		b.press("Security")
+		b.press("Remove")
+		b.sees("This portal demands a second factor")
+	})
+}
+
+// textCode waits for a text message that was not seen yet, and reads its code.
+func (d *demo) textCode(b *tab, seen *string) string {
+	b.t.Helper()
+	b.open(d.mail + "/")
+	var code string
+	b.until("a text message", func() (bool, error) {
+		href, err := eval[string](b, `([...document.querySelectorAll("#messages a")].find(a => a.innerText.includes("Text message")) || {href: ""}).href`)
+		if err != nil {
+			return false, err
+		}
+		if href == "" || href == *seen {
+			b.press("Look again")
+			return false, nil
+		}
+		*seen = href
+		b.open(href)
+		code = sixDigits.FindString(b.text("#text"))
+		return code != "", nil
+	})
+	return code
+}
+
+var sixDigits = regexp.MustCompile(`\b\d{3} ?\d{3}\b`)
+
+// TestS26SMS: codes by SMS are set up, and asked for from then on.
+func TestS26SMS(t *testing.T) {
+	const ian = "ian@initech.example"
+	d := startDemo(t)
+	b := browser(t, true)
+	d.signIn(b, "Initech", ian)
+	b.press("Your account")
+	b.press("Security")
+	b.press("Add codes by SMS")
+	b.look("sms-begin")
+	b.fill("cell", "123")
+	b.press("Send a code")
+	b.sees("There is a problem")
+	b.fill("cell", "+41 79 123 45 67")
+	b.fill("name", "Telephone")
+	b.press("Send a code")
+	b.look("sms-code")
+	there, seen := browser(t, true), ""
+	b.fill("code", d.textCode(there, &seen))
+	b.press("Confirm")
+	b.sees("Your account has a new second factor.")
+	b.signOut(d, "Initech")
+
+	d.firstStep(b, "Initech", ian)
+	b.sees("We send a code to your telephone.")
+	b.look("factor-sms")
+	b.press("Send a code to •••• 67")
+	b.look("factor-sms-sent")
+	b.fill("code", d.textCode(there, &seen))
+	b.press("Sign in")
+	b.arrived(d.portal("Initech"), home{ian, "Initech", "CA", "Your password"})
 }
