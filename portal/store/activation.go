@@ -124,7 +124,7 @@ func (s *Store) Activate(ctx context.Context, portalID string, v portal.Visitor,
 			return err
 		}
 		if err := portal.Activate(apps[i], device, others); err != nil {
-			return u.refuse(portal.Event{Account: a.ID, Action: "activation.refused", Target: appID}, err)
+			return u.refuse(portal.Event{Account: a.ID, Action: "activation.refused", Target: apps[i].ID}, err)
 		}
 		made = portal.Activation{ID: newID(), Portal: portalID, Account: a.ID, App: apps[i], Device: device, Generation: 1, Created: u.now}
 		_, err = u.ExecContext(ctx, `INSERT INTO activations (id, portal, account, app, device, generation, created, used, removed)
@@ -145,7 +145,7 @@ var errActivationUnknown = &discovery.Error{Kind: discovery.NotFound, Code: "act
 func (u *unit) activation(ctx context.Context, accountID, id string) (portal.Activation, error) {
 	a, err := scanActivation(u.QueryRowContext(ctx, `SELECT `+activationColumns+` WHERE n.id = $1 AND n.portal = $2 AND n.account = $3`, id, u.portal, accountID))
 	if errors.Is(err, sql.ErrNoRows) {
-		return a, u.refuse(portal.Event{Account: accountID, Action: "access.refused", Target: id}, errActivationUnknown)
+		return a, u.refuse(portal.Event{Account: accountID, Action: "access.refused", Target: anID(id)}, errActivationUnknown)
 	}
 	return a, err
 }

@@ -265,7 +265,7 @@ func (s *Store) MoveDomain(ctx context.Context, portalID string, v portal.Visito
 		if err := u.tellMoved(ctx, lost); err != nil {
 			return err
 		}
-		u.audit(portal.Event{Action: "connection.moved", Method: m.Before.Seen(), Target: name + " " + to.Seen()})
+		u.audit(portal.Event{Action: "connection.moved", Target: name + ": " + m.Before.Seen() + " > " + to.Seen()})
 		return u.setWay(ctx, d, to)
 	})
 	return m, err
@@ -441,7 +441,7 @@ func (s *Store) UndoMove(ctx context.Context, portalID string, v portal.Visitor,
 		var print []byte
 		m, print, err = scanMove(u.QueryRowContext(ctx, `SELECT `+moveColumns+` FROM moves WHERE portal = $1 AND id = $2`, portalID, id))
 		if errors.Is(err, sql.ErrNoRows) {
-			return u.refuse(portal.Event{Action: "access.refused", Target: id}, &discovery.Error{Kind: discovery.NotFound, Code: "move_unknown"})
+			return u.refuse(portal.Event{Action: "access.refused", Target: anID(id)}, &discovery.Error{Kind: discovery.NotFound, Code: "move_unknown"})
 		}
 		if err != nil {
 			return err
@@ -461,7 +461,7 @@ func (s *Store) UndoMove(ctx context.Context, portalID string, v portal.Visitor,
 			return errStale
 		}
 		m.Undone = u.now
-		u.audit(portal.Event{Action: "connection.undone", Method: m.After.Seen(), Target: m.Domain + " " + m.Before.Seen()})
+		u.audit(portal.Event{Action: "connection.undone", Target: m.Domain + ": " + m.After.Seen() + " > " + m.Before.Seen()})
 		return u.setWay(ctx, state.Domain, m.Before)
 	})
 	return m, err

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"strings"
 
 	"github.com/domicile-sso/domicile/discovery"
 	"github.com/domicile-sso/domicile/portal"
@@ -56,7 +57,7 @@ func (s *Store) EndSession(ctx context.Context, portalID string, v portal.Visito
 			return err
 		}
 		if !ok {
-			return u.refuse(portal.Event{Account: accountID, Action: "access.refused", Target: id}, errNoSession)
+			return u.refuse(portal.Event{Account: accountID, Action: "access.refused", Target: anID(id)}, errNoSession)
 		}
 		u.audit(portal.Event{Account: accountID, Action: "session.ended", Target: id})
 		return nil
@@ -91,4 +92,13 @@ func (u *unit) endOthers(ctx context.Context, accountID, keep string) error {
 	u.audit(portal.Event{Account: accountID, Action: "session.ended", Target: "others"})
 	_, err = u.ExecContext(ctx, `UPDATE devices SET trusted = 0 WHERE account = $1 AND trusted > 0 AND browser <> $2`, accountID, blob(u.visitor.Browser.Digest()))
 	return err
+}
+
+// anID is what somebody sent as a row's name, if it could be one. Anything else
+// stays out of the audit log: it could be a secret.
+func anID(s string) string {
+	if len(s) == 32 && strings.Trim(s, "0123456789abcdef") == "" {
+		return s
+	}
+	return ""
 }

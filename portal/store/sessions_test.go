@@ -52,8 +52,12 @@ func TestSessionsOfAnAccount(t *testing.T) {
 		}
 
 		// Somebody else's is nobody's, by whichever ID.
-		for _, id := range []string{x.called(others.Token).ID, "", "nonsense"} {
+		for _, id := range []string{x.called(others.Token).ID, "", "nonsense", others.Token.Clear()} {
 			wantCode(t, x.EndSession(x.ctx, "acme", visitor("two"), ada.ID, id), "session_unknown")
+		}
+		var leaked int
+		if err := x.db.QueryRow(`SELECT COUNT(*) FROM audit WHERE target = $1 OR target = 'nonsense'`, others.Token.Clear()).Scan(&leaked); err != nil || leaked != 0 {
+			t.Errorf("what was typed for a session's name is in the audit log: %d, %v", leaked, err)
 		}
 		if !x.live(others.Token) || !x.audited("access.refused", "session_unknown") {
 			t.Error("another account's session was ended, or nobody noted the try")
