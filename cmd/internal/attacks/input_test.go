@@ -436,7 +436,7 @@ func (s *sweep) statuses() {
 		see(400, b.get(base+at+"?%zz"))
 		see(400, b.send(request{URL: base + "/", Header: http.Header{"Origin": {"a", "b"}}}))
 		see(403, b.crossPost(base+at, url.Values{"email": {pat}}))
-		for _, path := range []string{"/nowhere", "//", "/login/x/y", "/assets/none.css", "/assets/", "/assets/../assets/x", "/" + strings.Repeat("x", 900), "/.well-known/nothing", "/v1/nowhere", "/%2e%2e/x", "/admin", "/debug/pprof/", "/metrics"} {
+		for _, path := range []string{"/nowhere", "//", "/login/x/y", "/assets/none.css", "/assets/", "/assets/../assets/x", "/" + strings.Repeat("x", 900), "/.well-known/nothing", "/v1/nowhere", "/%2e%2e/x", "/administration", "/debug/pprof/", "/metrics"} {
 			see(404, b.get(base+path))
 		}
 		see(400, b.get(base+"/"+strings.Repeat("x", 1100)))
