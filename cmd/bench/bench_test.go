@@ -19,6 +19,10 @@ func TestMeasures(t *testing.T) {
 	if err := b.federation(t.Context()); err != nil {
 		t.Error(err)
 	}
+	b.accountsLarge, b.events, b.lines = 300, 2000, 50
+	if err := b.accounts(t.Context()); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestAnswer(t *testing.T) {
