@@ -272,12 +272,12 @@ func (u *unit) adopt(ctx context.Context, accountID string, address discovery.Ad
 	}
 	_, err := u.ExecContext(ctx, `INSERT INTO addresses (account, portal, address, domain, is_primary, confirmed, proof)
 		VALUES ($1, $2, $3, $4, TRUE, $5, $6)
-		ON CONFLICT (account, address) DO UPDATE SET is_primary = TRUE, confirmed = excluded.confirmed, proof = excluded.proof`,
+		ON CONFLICT (account, address) DO UPDATE SET is_primary = TRUE, confirmed = excluded.confirmed, proof = excluded.proof, expires = 0`,
 		accountID, u.portal, address.Clear(), address.Domain(), micros(u.now), string(portal.ByIdP))
 	if err != nil {
 		return err
 	}
 	u.audit(portal.Event{Account: accountID, Action: "alias.adopted", Method: "idp"})
 	u.publish(portal.AddressChanged, address.Clear())
-	return nil
+	return u.index(ctx, accountID)
 }
