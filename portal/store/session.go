@@ -81,6 +81,11 @@ func (u *unit) enter(ctx context.Context, e entry) (portal.SignedIn, error) {
 	if _, err = u.ExecContext(ctx, `UPDATE accounts SET last_sign_in = $1 WHERE id = $2`, micros(u.now), e.account.ID); err != nil {
 		return portal.SignedIn{}, err
 	}
+	if e.connection != "" {
+		if _, err = u.ExecContext(ctx, `UPDATE connections SET last_sign_in = $1 WHERE id = $2`, micros(u.now), e.connection); err != nil {
+			return portal.SignedIn{}, err
+		}
+	}
 	if len(e.browser) > 0 {
 		_, err = u.ExecContext(ctx, `INSERT INTO devices (account, browser, seen) VALUES ($1, $2, $3)
 			ON CONFLICT (account, browser) DO UPDATE SET seen = excluded.seen`, e.account.ID, e.browser, micros(u.now))
