@@ -91,6 +91,9 @@ func (s *Store) SetRole(ctx context.Context, portalID string, v portal.Visitor, 
 		if err != nil {
 			return err
 		}
+		if err := portal.MayEnable(a.Account); err != nil {
+			return err // it is another account's past now
+		}
 		if c.Was != "" && a.Role != c.Was {
 			return errStale
 		}

@@ -39,7 +39,7 @@ func consoleSamples() map[string]map[string]any {
 	user := userPage{Tabs: sampleTabs, Path: "/admin/users/0", Name: "Ada Lovelace", Address: "ada@acme.example", Notice: "The profile is saved.",
 		Status: badge{"Active", "good"}, Role: "Member", Plan: "Pro", Created: sampleMoment, LastSignIn: sampleMoment, Billed: "Counted",
 		Sections: []tab{{Name: "Profile", Path: "/admin/users/0/profile"}}, MaySwitch: true, MayGrant: true, Was: "member", NewRole: choice("role"),
-		MayEnd: true, Sessions: []sessionRow{{Agent: "Firefox on Linux", Place: "192.0.2.0/24", Started: sampleMoment, Seen: sampleMoment}}, Events: sampleEvents, Audit: "/admin/audit?account=0"}
+		MayEnd: true, SeesSessions: true, Sessions: []sessionRow{{Agent: "Firefox on Linux", Place: "192.0.2.0/24", Started: sampleMoment, Seen: sampleMoment}}, Events: sampleEvents, Audit: "/admin/audit?account=0"}
 	off, own, stale := user, user, user
 	off.Disabled, off.Fresh, off.Sessions, off.Merged, off.Why = true, true, nil, personRef{"Ian", "/admin/users/1"}, "No."
 	own.Own, own.MayGrant, own.MaySwitch, own.MayEnd = true, false, false, false

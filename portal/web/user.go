@@ -31,6 +31,7 @@ type userPage struct {
 	Was                 string
 	NewRole             page.Field
 	MayEnd              bool
+	SeesSessions        bool // those of people above oneself say where they are, and are the audit log\'s to show
 	Sessions            []sessionRow
 	Events              []eventRow
 	Audit               string // local path; empty: this role may not
@@ -201,6 +202,11 @@ func (s *Site) userMays(v *visit, a portal.Account, p *userPage) {
 }
 
 func (s *Site) userSessions(v *visit, a portal.Account, p *userPage) error {
+	actor := v.member.Account
+	p.SeesSessions = actor.Role.May(portal.SeeAudit) || portal.MayManage(actor, a) == nil
+	if !p.SeesSessions {
+		return nil
+	}
 	all, err := s.Store.Sessions(v.r.Context(), v.portal.ID, a.ID)
 	if err != nil {
 		return fmt.Errorf("read sessions: %w", err)
