@@ -103,6 +103,9 @@ const SessionCookie = "__Host-session"
 // CrossSite are the routes that other sites may post to.
 func CrossSite() []string { return []string{"/saml/*/acs"} }
 
+// Uploads are the routes that take a file.
+func Uploads() []string { return []string{"/admin/users/import"} }
+
 // BodyLimits are the routes that take more than an ordinary form.
 func BodyLimits() map[string]int64 {
 	return map[string]int64{"/saml/*/acs": maxSAMLForm, "/saml/*/confirm": maxSAMLForm,

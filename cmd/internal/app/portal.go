@@ -122,7 +122,7 @@ func NewPortal(ctx context.Context, o PortalOptions) (_ *Portal, err error) {
 	p.handler = serve.Wrap(site, serve.Options{
 		Site: "portal", Log: p.Log, Metrics: p.Registry, HTTPS: o.HTTPS, TrustedProxies: p.TrustedProxies, CountryHeader: o.CountryHeader,
 		Error: site.Error, Ready: ready, Tracer: p.tracer, Routes: web.Routes(),
-		SessionCookie: web.SessionCookie, CrossSite: web.CrossSite(), BodyLimits: web.BodyLimits(),
+		SessionCookie: web.SessionCookie, CrossSite: web.CrossSite(), BodyLimits: web.BodyLimits(), Uploads: web.Uploads(),
 	})
 	if err := p.mail(o); err != nil {
 		return nil, err

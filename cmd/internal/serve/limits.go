@@ -5,6 +5,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -81,7 +82,8 @@ func (o Options) checkRequest(r *http.Request) error {
 	}
 	if t := r.Header.Get("Content-Type"); t != "" && t != "application/x-www-form-urlencoded" && t != "application/json" {
 		kind, _, err := mime.ParseMediaType(t)
-		if err != nil || strings.HasPrefix(kind, "multipart/") {
+		upload := kind == "multipart/form-data" && slices.ContainsFunc(o.Uploads, func(p string) bool { return match(p, r.URL.EscapedPath()) })
+		if err != nil || strings.HasPrefix(kind, "multipart/") && !upload {
 			return &discovery.Error{Kind: discovery.MediaType, Code: "body_type"}
 		}
 	}

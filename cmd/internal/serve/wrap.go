@@ -58,6 +58,9 @@ type Options struct {
 	CrossSite []string
 	// BodyLimits are exceptions from 64 KiB, by the same patterns.
 	BodyLimits map[string]int64
+	// Uploads are the routes that take a form with a file in it, by the same
+	// patterns; elsewhere multipart forms are refused.
+	Uploads []string
 	// Timeout ends a request's context. Zero means 20 s.
 	Timeout time.Duration
 }
