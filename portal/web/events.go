@@ -25,7 +25,7 @@ var events = []struct{ action, text string }{
 
 	{"account.created", "Account created"},
 	{"account.invited", "Invitation sent"},
-	{"account.proved", "Address proven for the first time"},
+	{"account.proved", "Account proven, to be joined with another one"},
 	{"account.secrets_wiped", "Older passwords and links made void"},
 	{"account.disabled", "Account disabled"},
 	{"account.enabled", "Account enabled"},
