@@ -275,16 +275,18 @@ func column(q *accountQuery, name, value string) set {
 	return set{members: `SELECT id AS account FROM accounts WHERE portal = $1 AND ` + is, is: `a.` + is}
 }
 
-// tables are the accounts to be looked at. CROSS JOIN keeps SQLite from walking
-// through all of them where a small set says which.
-func (q *accountQuery) tables() string {
+// found are the accounts that the query is about. From a small set each is looked
+// up by itself, in a subquery that has to be done row by row: a join would let
+// Postgres read all accounts beside it. The limit keeps the two parts apart.
+func (q *accountQuery) found() string {
 	if q.drive == "" {
-		return `accounts a WHERE ` + strings.Join(q.wheres, ` AND `)
+		return `(SELECT a.id, a.name_key FROM accounts a WHERE ` + strings.Join(q.wheres, ` AND `) + `) AS f WHERE name_key IS NOT NULL`
 	}
-	return `(` + q.drive + `) AS d CROSS JOIN accounts a WHERE a.id = d.account AND ` + strings.Join(q.wheres, ` AND `)
+	return `(SELECT d.account AS id, (SELECT a.name_key FROM accounts a WHERE a.id = d.account AND ` + strings.Join(q.wheres, ` AND `) +
+		`) AS name_key FROM (` + q.drive + `) AS d LIMIT 1000000) AS f WHERE name_key IS NOT NULL`
 }
 
-func (q *accountQuery) count() string { return `SELECT COUNT(*) FROM ` + q.tables() }
+func (q *accountQuery) count() string { return `SELECT COUNT(*) FROM ` + q.found() }
 
 func nameOrder(table, order string) string {
 	return ` ORDER BY ` + table + `.name_key ` + order + `, ` + table + `.id ` + order
@@ -292,7 +294,7 @@ func nameOrder(table, order string) string {
 
 // ids finds the accounts of a page; page reads what is shown of them.
 func (q *accountQuery) ids(order string, limit int) string {
-	return `SELECT a.id, a.name_key FROM ` + q.tables() + nameOrder("a", order) + ` LIMIT ` + strconv.Itoa(limit)
+	return `SELECT f.id, f.name_key FROM ` + q.found() + nameOrder("f", order) + ` LIMIT ` + strconv.Itoa(limit)
 }
 
 func (q *accountQuery) page(order string, limit int) string {

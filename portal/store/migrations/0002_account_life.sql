@@ -93,7 +93,7 @@ CREATE TABLE licences (
     FOREIGN KEY (portal, plan) REFERENCES plans (portal, id)
 );
 CREATE INDEX licences_plan ON licences (portal, plan, account);
-CREATE INDEX licences_ends ON licences (portal, ends);
+CREATE INDEX licences_ends ON licences (portal, ends) WHERE NOT renews;
 
 -- Whoever is here already has a licence without an end.
 INSERT INTO licences (account, portal, plan, address, since, ends, renews)
