@@ -32,7 +32,7 @@ type ConnectionState struct {
 type DomainState struct {
 	portal.Domain
 	Connection *ConnectionState // nil: a password of the portal
-	People     int64            // who have a confirmed address in it
+	People     int64            // who have a confirmed address in it, counted as far as [ManyPeople]
 }
 
 // ConnectionStates are the connections of a portal, by ID.
@@ -63,6 +63,10 @@ func (s *Store) ConnectionStates(ctx context.Context, portalID string) ([]Connec
 	return out, failed("read connections", rows.Err())
 }
 
+// ManyPeople is how far the people of a domain are counted for a list: a preview
+// of a move goes through all of them.
+const ManyPeople = 2000
+
 // DomainStates are the domains of a portal, by name. People are counted by what
 // they are found by, which is a range of one index.
 func (s *Store) DomainStates(ctx context.Context, portalID string) ([]DomainState, error) {
@@ -86,11 +90,14 @@ func (s *Store) DomainStates(ctx context.Context, portalID string) ([]DomainStat
 		}
 		for _, name := range names {
 			var n int64
-			err := s.db.QueryRowContext(ctx, `SELECT COUNT(*) FROM words WHERE portal = $1 AND word = $2`, portalID, []byte(name)).Scan(&n)
+			err := s.db.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM words WHERE portal = $1 AND word = $2 LIMIT $3) AS counted`,
+				portalID, []byte(name), ManyPeople+1-out[i].People).Scan(&n)
 			if err != nil {
 				return nil, failed("count people", err)
 			}
-			out[i].People += n
+			if out[i].People += n; out[i].People > ManyPeople {
+				break
+			}
 		}
 	}
 	return out, nil

@@ -299,6 +299,9 @@ func (u *unit) recover(ctx context.Context, handle string, e entry) (portal.Sign
 	if e.account.Generation, err = u.dropEverything(ctx, e.account.ID, portal.Secret(handle).Digest()); err != nil {
 		return portal.SignedIn{}, err
 	}
+	if err := u.removeActivations(ctx, e.account.ID); err != nil {
+		return portal.SignedIn{}, err
+	}
 	a, err := accountByID(ctx, u, u.portal, e.account.ID)
 	if err != nil || a == nil {
 		return portal.SignedIn{}, orMissing(err)

@@ -38,7 +38,7 @@ type domainRow struct {
 	End       moment // of the connection's last certificate
 	EndBadge  string // how near that is; empty: far away
 	Ended     bool
-	People    int64
+	People    string
 	Last      moment // when somebody signed in through the connection
 	Move      string // local path
 }
@@ -137,7 +137,10 @@ func (s *Site) connectionsPage(v *visit) (connectionsPage, error) {
 		return p, fmt.Errorf("read connections: %w", err)
 	}
 	for _, d := range all {
-		row := domainRow{Name: d.Name, Way: v.way(d.Way(), connections), People: d.People, Move: movePath(d.Name)}
+		row := domainRow{Name: d.Name, Way: v.way(d.Way(), connections), People: strconv.FormatInt(d.People, 10), Move: movePath(d.Name)}
+		if d.People > store.ManyPeople {
+			row.People = v.t("more than %d", store.ManyPeople)
+		}
 		if c := d.Connection; c != nil {
 			row.End, row.Last = v.day(c.End), v.when(c.LastSignIn)
 			row.EndBadge, row.Ended = v.ending(c.End)

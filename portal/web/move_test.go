@@ -15,7 +15,7 @@ func connectionsSamples() map[string]any {
 	tabs := []tab{{Name: "Sign-in connections", Path: "/admin/connections", Current: true}}
 	p := connectionsPage{Tabs: tabs, Notice: "The domain is moved.",
 		Domains: []domainRow{
-			{Name: "acme.example", Way: "Acme sign-in (SAML)", End: at, EndBadge: "12 days left", People: 312, Last: at, Move: movePath("acme.example")},
+			{Name: "acme.example", Way: "Acme sign-in (SAML)", End: at, EndBadge: "12 days left", People: "312", Last: at, Move: movePath("acme.example")},
 			{Name: "*.acme.example", Way: "A password of this portal", Move: movePath("*.acme.example")},
 		},
 		Moves: []moveRow{
