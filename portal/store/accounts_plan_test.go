@@ -81,9 +81,9 @@ func TestAccountsAreReadByIndexes(t *testing.T) {
 func crowd(t *testing.T, db *sql.DB, n int, now time.Time) {
 	t.Helper()
 	const each = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1) `
-	bytes := "BLOB"
+	bytes, tidy := "BLOB", `ANALYZE`
 	if postgres(db) {
-		bytes = "BYTEA"
+		bytes, tidy = "BYTEA", `VACUUM ANALYZE` // as its own cleaner does within a minute
 	}
 	day := (24 * time.Hour).Microseconds()
 	for _, fill := range []struct {
@@ -104,10 +104,10 @@ func crowd(t *testing.T, db *sql.DB, n int, now time.Time) {
 		{each + `INSERT INTO invitations (account, portal, inviter, made, ends, withdrawn)
 			SELECT 'account-' || i, 'acme', '', CAST($2 AS BIGINT) - (i / 20 % 40) * CAST($3 AS BIGINT), CAST($2 AS BIGINT) - (i / 20 % 40 - 3) * CAST($3 AS BIGINT), 0 FROM n`,
 			[]any{now.UnixMicro(), day}},
-		{`ANALYZE`, nil},
+		{tidy, nil},
 	} {
 		args := fill.args
-		if fill.query != `ANALYZE` {
+		if fill.query != tidy {
 			args = append([]any{n}, args...)
 		}
 		if _, err := db.ExecContext(t.Context(), fill.query, args...); err != nil {

@@ -56,8 +56,8 @@ func (s *Store) countAttention(ctx context.Context, portalID string, now time.Ti
 	}{
 		{&a.Recoveries, `SELECT 1 FROM recoveries WHERE portal = $1 AND decided = 0 AND expires > $2`, []any{micros(now)}},
 		{&a.Owners, `SELECT 1 FROM accounts WHERE portal = $1 AND role = 'owner' AND status = 'active'`, nil},
-		{&a.Lapsed, invitedSince, []any{made(now.Add(-portal.LapsedSince)), micros(now), 1}},
-		{&a.Lapsing, invitedSince, []any{made(now), micros(now.Add(portal.LapsingWithin)), micros(now)}},
+		{&a.Lapsed, invitedSince, []any{made(now.Add(-portal.LapsedSince)), made(now), 1, micros(now)}},
+		{&a.Lapsing, invitedSince, []any{made(now), made(now.Add(portal.LapsingWithin)), micros(now), micros(now.Add(portal.LapsingWithin))}},
 	} {
 		most := portal.ManyAttention
 		if c.into == &a.Owners {
@@ -71,8 +71,8 @@ func (s *Store) countAttention(ctx context.Context, portalID string, now time.Ti
 	return nil
 }
 
-// invitedSince are people whose invitation was made since $2, ends by $3 and not
-// before $4, and who have not come. Of very many invitations the newest are looked
-// at: after an import of everybody, these are what matters.
-const invitedSince = `SELECT 1 FROM (SELECT account, ends FROM invitations WHERE portal = $1 AND made >= $2 ORDER BY made DESC LIMIT 5000) AS i
-	JOIN accounts a ON a.id = i.account WHERE a.status = 'invited' AND i.ends <= $3 AND i.ends >= $4`
+// invitedSince are people whose invitation was made from $2 to $3, ends from $4 to
+// $5, and who have not come. Of very many the newest are looked at: after an
+// import of everybody, these are what matters.
+const invitedSince = `SELECT 1 FROM (SELECT account, ends FROM invitations WHERE portal = $1 AND made >= $2 AND made <= $3 ORDER BY made DESC LIMIT 5000) AS i
+	JOIN accounts a ON a.id = i.account WHERE a.status = 'invited' AND i.ends >= $4 AND i.ends <= $5`
