@@ -193,7 +193,11 @@ func (s *Store) accountQuery(ctx context.Context, portalID string, f portal.Acco
 	// does not use is an error.
 	best, smallest := -1, few+1
 	build := accountSets(f, s.now().UnixMicro())
-	for i, make := range build {
+	probed := build
+	if len(build) == 1 && (f.Status != "" || f.Role != "") {
+		probed = nil // one index has these in the order of the list
+	}
+	for i, make := range probed {
 		probe := &accountQuery{args: []any{portalID}}
 		set := make(probe)
 		if set.members == "" {
