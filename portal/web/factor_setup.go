@@ -37,10 +37,10 @@ type totpPage struct {
 type smsPage struct {
 	page.Form
 	setUpPage
-	Sent    string // the number a code was sent to; empty: none
-	Name    page.Field
-	Cell    page.Field
-	Code    page.Field
+	Sent string // the number a code was sent to; empty: none
+	Name page.Field
+	Cell page.Field
+	Code page.Field
 }
 
 // setUpPage is what both places of setting up need.

@@ -190,8 +190,12 @@ func halfSignIn(t *testing.T, w *world) {
 	// A disabled account's half dies, and stays dead when it is enabled again.
 	last := b.signInPassword(acme, who, betterPassword).leads().Query().Get("attempt")
 	for _, do := range []func() (bool, error){
-		func() (bool, error) { return w.store(acme).Disable(t.Context(), "acme", portal.Visitor{}, addressOf(who)) },
-		func() (bool, error) { return w.store(acme).Enable(t.Context(), "acme", portal.Visitor{}, addressOf(who)) },
+		func() (bool, error) {
+			return w.store(acme).Disable(t.Context(), "acme", portal.Visitor{}, addressOf(who))
+		},
+		func() (bool, error) {
+			return w.store(acme).Enable(t.Context(), "acme", portal.Visitor{}, addressOf(who))
+		},
 	} {
 		if changed, err := do(); err != nil || !changed {
 			t.Fatal(err)
@@ -262,7 +266,9 @@ func sensitiveWithoutProof(t *testing.T, w *world) {
 	handle := b.post(acme+"/account/confirm", url.Values{"then": {"/account/security/totp"}, "password": {password}}).leads().Query().Get("attempt")
 	b.post(acme+"/login", url.Values{"attempt": {handle}, "email": {"another@acme-cloud.example"}})
 	w.refused(t, acme, refusal{Status: http.StatusForbidden, Action: "proof.refused", Code: "proof_other_account"},
-		func() *answer { return b.post(acme+"/login/password", url.Values{"attempt": {handle}, "password": {password}}) })
+		func() *answer {
+			return b.post(acme+"/login/password", url.Values{"attempt": {handle}, "password": {password}})
+		})
 	if got := b.signedIn(acme); got != who {
 		t.Errorf("signed in as %q", got)
 	}
