@@ -23,6 +23,7 @@ type Joining struct {
 	Messages    int64
 	Events      int64 // rows of the audit log
 	Licence     Licence
+	Void        bool // invited, and the invitation could not be taken up now: it gives nothing
 }
 
 // A LinkedIdentity is somebody at an IdP, who the account is.
@@ -43,7 +44,9 @@ type Joint struct {
 // Join is the rule for making one account of two (S21). keep is the one that is
 // signed in; gone has proven itself as well, and is disabled for good. Their
 // addresses, identities, second factors, apps and messages become keep's; the
-// higher role and the better licence stay, and so the portal loses no owner.
+// higher role and the better licence stay, and so the portal loses no owner. An
+// invitation that does not count any more gives neither: to join it would be to
+// take it up.
 // Refused: what is over already, and two that an IdP knows as different people.
 func Join(keep, gone Joining, now time.Time) (Joint, error) {
 	switch {
@@ -63,7 +66,9 @@ func Join(keep, gone Joining, now time.Time) (Joint, error) {
 	}
 	j := Joint{Keep: keep, Gone: gone, Role: HigherRole(keep.Role, gone.Role), Licence: keep.Licence, Released: gone.Licence,
 		PasswordMoves: !keep.HasPassword && gone.HasPassword}
-	if betterLicence(gone.Licence, keep.Licence, now) {
+	if gone.Void {
+		j.Role = keep.Role
+	} else if betterLicence(gone.Licence, keep.Licence, now) {
 		j.Licence, j.Released, j.LicenceMoves = gone.Licence, keep.Licence, true
 	}
 	return j, nil
@@ -100,7 +105,7 @@ func HigherRole(a, b Role) Role {
 func (j Joint) Mark() string {
 	var b []byte
 	for _, s := range []Joining{j.Keep, j.Gone} {
-		b = fmt.Appendf(b, "%s %d %s %t %v %d %d %d|", s.ID, s.Version, s.Role, s.HasPassword, s.Identities, s.Factors, s.Apps, s.Pending)
+		b = fmt.Appendf(b, "%s %d %s %t %t %v %d %d %d|", s.ID, s.Version, s.Role, s.Void, s.HasPassword, s.Identities, s.Factors, s.Apps, s.Pending)
 		for _, a := range s.Confirmed {
 			b = fmt.Appendf(b, "%s ", a.Clear())
 		}

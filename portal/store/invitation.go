@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"time"
 
 	"github.com/domicile-sso/domicile/discovery"
 	"github.com/domicile-sso/domicile/portal"
@@ -330,24 +331,43 @@ func (u *unit) takeUp(ctx context.Context, a portal.Account) error {
 	if a.Status != portal.Invited {
 		return nil
 	}
-	var inviter string
-	err := u.QueryRowContext(ctx, `SELECT inviter FROM invitations WHERE account = $1`, a.ID).Scan(&inviter)
-	if errors.Is(err, sql.ErrNoRows) || err == nil && inviter == "" {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	by, err := accountByID(ctx, u, u.portal, inviter)
-	if err != nil {
-		return err
-	}
-	if by == nil || by.Status != portal.Active || portal.MayInviteAs(by.Role, a.Role) != nil {
-		return u.refuse(portal.Event{Account: a.ID, Action: "session.refused", Target: inviter},
+	inviter, counts, err := inviterCounts(ctx, u, u.portal, a)
+	if err == nil && !counts {
+		err = u.refuse(portal.Event{Account: a.ID, Action: "session.refused", Target: inviter},
 			&discovery.Error{Kind: discovery.Forbidden, Code: "inviter_refused",
 				Say: "This invitation does not count any more. Please ask the administrator of this portal for a new one."})
 	}
-	return nil
+	return err
+}
+
+// inviterCounts reports whether who invited an account could do so now.
+func inviterCounts(ctx context.Context, q querier, portalID string, a portal.Account) (inviter string, counts bool, err error) {
+	err = q.QueryRowContext(ctx, `SELECT inviter FROM invitations WHERE account = $1`, a.ID).Scan(&inviter)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && inviter == "" {
+		return "", true, nil
+	}
+	if err != nil {
+		return "", false, err
+	}
+	by, err := accountByID(ctx, q, portalID, inviter)
+	if err != nil {
+		return "", false, err
+	}
+	return inviter, by != nil && by.Status == portal.Active && portal.MayInviteAs(by.Role, a.Role) == nil, nil
+}
+
+// voidInvitation reports whether an account was invited and its invitation could
+// not be taken up now: it was not sent, has lapsed, or its inviter lost the right.
+func voidInvitation(ctx context.Context, q querier, a portal.Account, now time.Time) (bool, error) {
+	if a.Status != portal.Invited {
+		return false, nil
+	}
+	i, known, err := invitationOf(ctx, q, a.Portal, a.ID)
+	if err != nil || !known {
+		return false, err
+	}
+	_, counts, err := inviterCounts(ctx, q, a.Portal, a)
+	return !counts || i.Made.IsZero() || i.Over(now), err
 }
 
 // Invitations are the people who have not come yet, the latest first, at most

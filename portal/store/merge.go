@@ -81,6 +81,9 @@ func (s *Store) join(ctx context.Context, q querier, m merging) (portal.Joint, e
 	if err != nil {
 		return portal.Joint{}, err
 	}
+	if gone.Void, err = voidInvitation(ctx, q, m.gone.Account, s.now()); err != nil {
+		return portal.Joint{}, err
+	}
 	return portal.Join(keep, gone, s.now())
 }
 

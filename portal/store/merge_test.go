@@ -315,6 +315,49 @@ func TestMergeOfAnInvitation(t *testing.T) {
 	})
 }
 
+// PWD-32: joining an invited account is taking up its invitation. What that would
+// not give any more, joining does not give either.
+func TestMergeOfAnInvitationThatDoesNotCount(t *testing.T) {
+	each(t, func(t *testing.T, x *fixture) {
+		owner := x.staff("olga@cloud.example", portal.Owner)
+		for i, tc := range []struct {
+			name string
+			by   func(mallory portal.Account) portal.Account
+			wait bool
+			then func(mallory portal.Account)
+			want portal.Role
+		}{
+			{"it counts", func(portal.Account) portal.Account { return owner }, false, func(portal.Account) {}, portal.Administrator},
+			{"its inviter lost the right", func(m portal.Account) portal.Account { return m }, false, func(portal.Account) {}, portal.Member},
+			{"it has lapsed", func(portal.Account) portal.Account { return owner }, false, func(portal.Account) { x.clock.add(73 * time.Hour) }, portal.Member},
+			{"it was never sent", func(portal.Account) portal.Account { return owner }, true, func(portal.Account) {}, portal.Member},
+		} {
+			mallory := x.staff(fmt.Sprintf("mallory%d@cloud.example", i), portal.Administrator)
+			second := fmt.Sprintf("second%d@cloud.example", i)
+			if _, err := x.inviteBy(tc.by(mallory), portal.Invitation{Address: addr(t, second), Role: portal.Administrator, Wait: tc.wait}); err != nil {
+				t.Fatal(err)
+			}
+			x.role(mallory, portal.Member)
+			tc.then(mallory)
+			mallory = x.found(mallory.Primary.Clear())
+			ses, v, _ := x.enter("of-"+mallory.ID, mallory)
+			x.add(mallory, second)
+			token := x.link(second)
+			j, err := x.MergeByToken(x.ctx, "acme", v, ses.ID, token, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := x.Merge(x.ctx, "acme", v, ses.ID, token, "", j.Mark()); err != nil {
+				t.Fatal(err)
+			}
+			if got := x.found(mallory.Primary.Clear()).Role; got != tc.want || j.Role != tc.want {
+				t.Errorf("%s: the role is %s, and was said to be %s", tc.name, got, j.Role)
+			}
+			x.wantStates(mallory, "*"+mallory.Primary.Clear(), "+"+second)
+		}
+	})
+}
+
 func (x *fixture) invitation(address string) (link, temporary portal.Secret) {
 	x.t.Helper()
 	if _, err := x.Invite(x.ctx, visitor("admin"), portal.Invitation{Portal: "acme", Address: addr(x.t, address)}); err != nil {
