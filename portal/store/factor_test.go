@@ -259,15 +259,14 @@ func TestTrustThisBrowser(t *testing.T) {
 				_, err := x.Enable(x.ctx, "acme", visitor("two"), addr(t, ian))
 				return err
 			},
-			"the portal offers it no more": func(portal.Session) error {
-				_, err := x.db.ExecContext(x.ctx, `UPDATE settings SET trust_days = 0`)
-				return err
+			"the portal offers it no more, and then again": func(portal.Session) error {
+				if err := x.put(func(set *portal.Settings) { set.TrustDays = 0 }); err != nil {
+					return err
+				}
+				return x.put(func(set *portal.Settings) { set.TrustDays = 30 })
 			},
 		} {
 			x.clock.add(2 * time.Hour)
-			if _, err := x.db.ExecContext(x.ctx, `UPDATE settings SET trust_days = 30`); err != nil {
-				t.Fatal(err)
-			}
 			in := trust("one")
 			if err := end(x.session(in.Token)); err != nil {
 				t.Errorf("%s: %v", name, err)

@@ -92,7 +92,7 @@ func (s *Store) SignInFederated(ctx context.Context, portalID string, v portal.V
 		}
 		in, err = u.pass(ctx, f.Handle, entry{
 			account: a, method: discovery.SignIn(c.Kind), connection: c.ID, browser: att.browser, keep: att.Keep,
-			end: id.SessionExpiry, idToken: portal.Secret(id.IDToken),
+			end: id.SessionExpiry, idToken: portal.Secret(id.IDToken), vouched: id.AuthTime,
 		})
 		return err
 	})

@@ -43,9 +43,8 @@ func (u *unit) pass(ctx context.Context, handle string, e entry) (portal.SignedI
 		return portal.SignedIn{}, err
 	}
 	if next == portal.In || next == portal.IsProved {
-		// A step that was skipped was not proved: sensitive pages ask for it.
-		if e.proved = u.now; trusted && !e.double {
-			e.proved = time.Time{}
+		if e.proved = e.provedAt(u.now); trusted && !e.double {
+			e.proved = time.Time{} // a step that was skipped was not proved: sensitive pages ask for it
 		}
 		return u.conclude(ctx, handle, e)
 	}
@@ -57,6 +56,16 @@ func (u *unit) pass(ctx context.Context, handle string, e entry) (portal.SignedI
 	}
 	u.audit(portal.Event{Account: e.account.ID, Action: "factor.asked", Code: string(next), Method: string(e.method), Target: e.connection})
 	return portal.SignedIn{Next: next, Attempt: handle, Account: e.account}, nil
+}
+
+// provedAt is when the first step was taken: now, or when the IdP saw the person.
+// One that remembered them has asked nobody, and one that says nothing proves
+// nothing: else signing out and in again would be a way round the step-up.
+func (e entry) provedAt(now time.Time) time.Time {
+	if e.connection == "" || e.vouched.After(now) {
+		return now
+	}
+	return e.vouched
 }
 
 // begin gives an entry an attempt if it has none.

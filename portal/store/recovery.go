@@ -272,6 +272,22 @@ func (s *Store) StartRecovery(ctx context.Context, portalID string, v portal.Vis
 	return handle, t.Address, err
 }
 
+// stillAllows asks whether who allowed a recovery could still do so, for who the
+// person is by now: a word is worth as much as the rights behind it.
+func (u *unit) stillAllows(ctx context.Context, r portal.Recovery) error {
+	if r.Decider == "" {
+		return nil // the operator
+	}
+	by, err := accountByID(ctx, u, u.portal, r.Decider)
+	if err != nil {
+		return err
+	}
+	if by == nil || by.Status != portal.Active || !by.Role.May(portal.AllowRecoveries) || portal.MayAllow(by.Account, r.Account) != nil {
+		return &discovery.Error{Kind: discovery.Forbidden, Code: "decider_refused", Say: portal.ErrLink.Say, Err: portal.ErrLink}
+	}
+	return nil
+}
+
 // recover ends a recovery: the person has taken the first step once more. What
 // whoever had the account before may have left behind goes with what was lost:
 // factors, codes, trust in browsers, pending addresses, links and sessions
@@ -288,6 +304,9 @@ func (u *unit) recover(ctx context.Context, handle string, e entry) (portal.Sign
 	}
 	if err := r.Usable(e.account.ID, u.now); err != nil {
 		return portal.SignedIn{}, u.refuse(no, err)
+	}
+	if err := u.stillAllows(ctx, r); err != nil {
+		return portal.SignedIn{}, u.refuseKnown(no, err)
 	}
 	ok, err = one(ctx, u, `UPDATE recoveries SET finished = $1 WHERE id = $2 AND finished = 0`, micros(u.now), r.ID)
 	if err == nil && !ok {

@@ -23,6 +23,7 @@ type entry struct {
 	idToken    portal.Secret // OIDC
 	double     bool          // the first step was two factors: a passkey that verified its user
 	proved     time.Time     // when the person proved who they are with all they have; zero: a step was skipped
+	vouched    time.Time     // when, by an IdP's word, the person signed in there; zero: it does not say
 
 	purpose portal.AttemptPurpose // of the attempt; empty: a sign-in
 	session string                // what a proof is for

@@ -87,6 +87,11 @@ func (s *Store) PutSettings(ctx context.Context, portalID string, v portal.Visit
 		if err := u.putSettings(ctx, set); err != nil {
 			return err
 		}
+		if set.TrustDays < old.TrustDays {
+			if err := u.trustLess(ctx, set.TrustDays); err != nil {
+				return err
+			}
+		}
 		if old.KeepSigned == set.KeepSigned && old.Contact == set.Contact {
 			return nil
 		}
@@ -94,6 +99,17 @@ func (s *Store) PutSettings(ctx context.Context, portalID string, v portal.Visit
 		_, err = u.ExecContext(ctx, `UPDATE portals SET keep_signed = $1, contact = $2 WHERE id = $3`, set.KeepSigned, set.Contact, portalID)
 		return err
 	})
+}
+
+// trustLess ends trust in browsers that goes on for longer than is allowed now:
+// allowing more again does not bring it back.
+func (u *unit) trustLess(ctx context.Context, days int) error {
+	until := int64(0)
+	if days > 0 {
+		until = micros(u.now.Add(time.Duration(days) * 24 * time.Hour))
+	}
+	_, err := u.ExecContext(ctx, `UPDATE devices SET trusted = $1 WHERE trusted > $1 AND account IN (SELECT id FROM accounts WHERE portal = $2)`, until, u.portal)
+	return err
 }
 
 func (u *unit) checkSettings(ctx context.Context, old, set portal.Settings) error {

@@ -116,14 +116,15 @@ func (s *Store) SignOutAccount(ctx context.Context, portalID string, v portal.Vi
 	})
 }
 
-// endSessions ends the sessions of an account and the sign-ins that are half
-// done; [unit.endEverything] also voids what was mailed.
+// endSessions ends the sessions of an account, the sign-ins that are half done and
+// trust in browsers; [unit.endEverything] also voids what was mailed.
 func (u *unit) endSessions(ctx context.Context, accountID string) error {
 	for _, q := range []string{
 		`UPDATE accounts SET generation = generation + 1 WHERE id = $1`,
 		`DELETE FROM sessions WHERE account = $1`,
 		`DELETE FROM passed WHERE account = $1`,
 		`DELETE FROM challenges WHERE account = $1`,
+		`UPDATE devices SET trusted = 0 WHERE account = $1 AND trusted > 0`,
 	} {
 		if _, err := u.ExecContext(ctx, q, accountID); err != nil {
 			return err
