@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -94,21 +95,32 @@ func (job *importJob) judgeNew(row portal.ImportRow) (importVerdict, error) {
 	if err := portal.MayJoin(role, row.Address, job.approved); err != nil {
 		return importFailed, err
 	}
-	want := job.planOf(row)
-	for i, p := range job.plans {
-		if p.Kind != portal.DefaultKind(role) || want != "" && p.ID != want && !strings.EqualFold(p.Name, want) {
-			continue
-		}
+	p := job.plan(row)
+	switch {
+	case p != nil:
 		if err := p.Seat(p.Used); err != nil {
 			return importFailed, err
 		}
-		job.plans[i].Used++
-		return importAdd, nil
-	}
-	if want != "" {
+		p.Used++
+	case job.planOf(row) != "":
 		return importFailed, &discovery.Error{Kind: discovery.Invalid, Field: "plan", Code: "plan_unknown"}
 	}
 	return importAdd, nil
+}
+
+// plan is the one that a line comes to: of the kind for its role, by its ID or
+// its name, which other plans may have as well; nil: there is none.
+func (job *importJob) plan(row portal.ImportRow) *PlanSeats {
+	want, kind := job.planOf(row), portal.DefaultKind(job.roleOf(row))
+	for _, is := range []func(portal.Plan) bool{
+		func(p portal.Plan) bool { return want == "" || p.ID == want },
+		func(p portal.Plan) bool { return strings.EqualFold(p.Name, want) },
+	} {
+		if i := slices.IndexFunc(job.plans, func(p PlanSeats) bool { return p.Kind == kind && is(p.Plan) }); i >= 0 {
+			return &job.plans[i]
+		}
+	}
+	return nil
 }
 
 func (job *importJob) roleOf(row portal.ImportRow) portal.Role {
@@ -136,10 +148,8 @@ func (job *importJob) invitation(row portal.ImportRow) portal.Invitation {
 	if inv.Language == "" {
 		inv.Language = job.Language
 	}
-	for _, p := range job.plans {
-		if inv.Plan != "" && strings.EqualFold(p.Name, inv.Plan) {
-			inv.Plan = p.ID
-		}
+	if p := job.plan(row); p != nil && inv.Plan != "" {
+		inv.Plan = p.ID
 	}
 	return inv
 }
@@ -200,15 +210,17 @@ func accountsByAddress(ctx context.Context, q querier, portalID string, batch []
 }
 
 // RunImport takes one import that has something left to do and works on it until
-// it is done, stopped, or ctx ends: then another process goes on. lines is how
-// many were done; taken is false when there was nothing to do.
+// it is done, stopped, or ctx ends: then another process goes on. One that fails
+// is tried again when its lease is over, and others before that: they may be
+// those of other portals. lines is how many were done; taken is false when there
+// was nothing to do.
 func (s *Store) RunImport(ctx context.Context) (taken bool, lines int64, err error) {
 	job, err := s.takeImport(ctx)
 	if err != nil || job == nil {
 		return false, 0, err
 	}
 	defer func() {
-		if err != nil || ctx.Err() != nil {
+		if ctx.Err() != nil {
 			err = errors.Join(err, s.leaveImport(ctx, job.ID, job.lease))
 		}
 	}()

@@ -330,3 +330,61 @@ func BenchmarkImport10000(b *testing.B) {
 		})
 	}
 }
+
+// Two plans may have one name, and a plan the name that is another one's ID: a
+// line means that of its own kind, and the first.
+func TestImportOfPlansWithOneName(t *testing.T) {
+	each(t, func(t *testing.T, x *fixture) {
+		admin := x.staff("adam@cloud.example", portal.Administrator)
+		x.plan(portal.Plan{ID: "std-member", Name: "Standard", Kind: portal.Professional, Cap: 10, Place: 3})
+		x.plan(portal.Plan{ID: "std-guest", Name: "Standard", Kind: portal.GuestLicence, Cap: 10, Place: 4})
+		x.plan(portal.Plan{ID: "standard", Name: "Pro", Kind: portal.GuestLicence, Cap: 10, Place: 5})
+		i := x.run(admin, x.dry(admin, "email,role,plan\nm@cloud.example,member,standard\ng@elsewhere.example,guest,Standard\np@cloud.example,,pro\n").ID, false)
+		if i.State != portal.ImportDone || i.Added != 3 {
+			t.Fatalf("%+v, %v", i, x.problems(i.ID))
+		}
+		for address, want := range map[string]string{"m@cloud.example": "std-member", "g@elsewhere.example": "std-guest", "p@cloud.example": "pro"} {
+			if got := x.licence(x.found(address).ID).Plan.ID; got != want {
+				t.Errorf("%s has the plan %s, want %s", address, got, want)
+			}
+		}
+	})
+}
+
+// An import that cannot go on for whatever reason waits its turn: those of other
+// portals go on meanwhile.
+func TestImportThatFailsHoldsUpNoOther(t *testing.T) {
+	each(t, func(t *testing.T, x *fixture) {
+		admin := x.staff("adam@cloud.example", portal.Administrator)
+		there := portal.Account{Portal: "other", Primary: addr(t, "olga@cloud.example"), Role: portal.Owner}
+		if _, err := x.DangerouslyCreateAccount(x.ctx, there, good); err != nil {
+			t.Fatal(err)
+		}
+		olga, _, err := x.AccountByAddress(x.ctx, "other", there.Primary)
+		if err != nil {
+			t.Fatal(err)
+		}
+		broken := x.dry(admin, "email\nfirst@cloud.example\n").ID
+		if err := x.StartImport(x.ctx, "acme", as(admin), admin.ID, broken, false); err != nil {
+			t.Fatal(err)
+		}
+		x.exec(`DELETE FROM settings WHERE portal = 'acme'`) // so that no line of it can be done
+		x.clock.add(time.Second)
+		id, err := x.DryImport(x.ctx, as(olga), store.ImportFile{Portal: "other", By: olga.ID, Text: "email,role\nguest@elsewhere.example,guest\n"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := x.StartImport(x.ctx, "other", as(olga), olga.ID, id, false); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			_, _, _ = x.RunImport(x.ctx)
+		}
+		if i, err := x.ImportByID(x.ctx, "other", as(olga), id); err != nil || i.State != portal.ImportDone {
+			t.Errorf("the import of another portal: %+v, %v", i, err)
+		}
+		if i := x.imported(broken); i.State != portal.ImportRunning || i.Done != 0 {
+			t.Errorf("the broken one: %+v", i)
+		}
+	})
+}
