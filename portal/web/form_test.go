@@ -1,10 +1,15 @@
 package web
 
 import (
+	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/domicile-sso/domicile/portal"
 )
 
 func TestBadForms(t *testing.T) {
@@ -52,22 +57,71 @@ func TestEveryFormIsStrict(t *testing.T) {
 	in := w.browser(initech)
 	in.signIn("ian@initech.example", goodPassword)
 	ian := w.owner("initech", "ian@initech.example")
+	paths := strings.NewReplacer(account, ian.ID, domainName, "initech.example", imported, strings.Repeat("0", 32),
+		letterKind, string(portal.InvitationLetter), letterLanguage, "en")
 	for _, rt := range w.site.routes() {
 		if rt.method != http.MethodPost || strings.HasPrefix(rt.path, "/saml/") {
 			continue
 		}
-		rt.path = strings.ReplaceAll(rt.path, account, ian.ID)
-		for _, body := range []string{"nobody=1", "nobody=1&nobody=2", "%00=1"} {
-			r := httptest.NewRequest(http.MethodPost, rt.path, strings.NewReader(body))
-			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		path := paths.Replace(rt.path)
+		upload := slices.Contains(Uploads(), path)
+		for _, names := range [][]string{{"nobody"}, {"nobody", "nobody"}, {"\x00"}} {
+			kind, body := "application/x-www-form-urlencoded", strings.NewReader(formOf(names))
+			if upload {
+				kind, body = multipartOf(t, names)
+			}
+			r := httptest.NewRequest(http.MethodPost, path, body)
+			r.Header.Set("Content-Type", kind)
 			if a := in.do(r); a.StatusCode != 400 {
-				t.Errorf("POST %s %s: got %d", rt.path, body, a.StatusCode)
+				t.Errorf("POST %s %q: got %d", path, names, a.StatusCode)
 			}
 		}
 	}
 	if !in.signedIn() {
 		t.Error("a refused form signed out")
 	}
+}
+
+// A form with a file is as strict about the fields it has.
+func TestUploadsAreStrict(t *testing.T) {
+	w := newWorld(t)
+	in := w.browser(initech)
+	in.signIn("ian@initech.example", goodPassword)
+	w.owner("initech", "ian@initech.example")
+	for _, path := range Uploads() {
+		for _, names := range [][]string{{"list", "list"}, {"file", "list", "file"}, {"list", "role", "nobody"}} {
+			kind, body := multipartOf(t, names)
+			r := httptest.NewRequest(http.MethodPost, path, body)
+			r.Header.Set("Content-Type", kind)
+			if a := in.do(r); a.StatusCode != 400 {
+				t.Errorf("POST %s %q: got %d", path, names, a.StatusCode)
+			}
+		}
+	}
+}
+
+// formOf is a form in which every field of the names is "1".
+func formOf(names []string) string {
+	pairs := make([]string, len(names))
+	for i, name := range names {
+		pairs[i] = url.QueryEscape(name) + "=1"
+	}
+	return strings.Join(pairs, "&")
+}
+
+func multipartOf(t *testing.T, names []string) (kind string, body *strings.Reader) {
+	t.Helper()
+	var b strings.Builder
+	m := multipart.NewWriter(&b)
+	for _, name := range names {
+		if err := m.WriteField(name, "1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return m.FormDataContentType(), strings.NewReader(b.String())
 }
 
 func TestBadQueries(t *testing.T) {
