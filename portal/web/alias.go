@@ -38,6 +38,7 @@ type addressRow struct {
 // addressConfirmPage asks whether the address that a mailed link proves is to be
 // the account's.
 type addressConfirmPage struct {
+	Tabs             []tab
 	Address, Account string
 	Token            string
 	Way              string
@@ -246,7 +247,7 @@ func (s *Site) confirmAddressForm(v *visit) error {
 	if err != nil {
 		return err
 	}
-	p := addressConfirmPage{Address: address.Clear(), Account: v.member.Account.Primary.Clear(), Token: q["token"]}
+	p := addressConfirmPage{Tabs: v.accountTabs("addresses"), Address: address.Clear(), Account: v.member.Account.Primary.Clear(), Token: q["token"]}
 	if p.Way, err = s.wayOf(v, address); err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 // that one as well (S21).
 type mergePage struct {
 	page.Form
+	Tabs             []tab
 	Address, Account string
 	Token            string
 }
@@ -21,6 +22,7 @@ type mergePage struct {
 // mergeSummaryPage shows what will be joined, before it is.
 type mergeSummaryPage struct {
 	page.Form
+	Tabs                 []tab
 	Keep, Gone           string // primary addresses
 	Addresses            []string
 	Lines                []mergeLine
@@ -109,7 +111,7 @@ func (s *Site) showMerge(v *visit, status int, token, handle string, wrong error
 		}
 		wrong = err
 	}
-	p := mergePage{Address: address.Clear(), Account: v.member.Account.Primary.Clear(), Token: token}
+	p := mergePage{Tabs: v.accountTabs("addresses"), Address: address.Clear(), Account: v.member.Account.Primary.Clear(), Token: token}
 	if wrong != nil {
 		e, err := v.shown(wrong)
 		if err != nil {
@@ -126,7 +128,7 @@ func (s *Site) showMerge(v *visit, status int, token, handle string, wrong error
 }
 
 func (v *visit) showSummary(status int, j portal.Joint, token, handle string, wrong error) error {
-	p := mergeSummaryPage{Keep: j.Keep.Primary.Clear(), Gone: j.Gone.Primary.Clear(), Token: token, Attempt: handle, Mark: j.Mark(), Lines: v.mergeLines(j)}
+	p := mergeSummaryPage{Tabs: v.accountTabs("addresses"), Keep: j.Keep.Primary.Clear(), Gone: j.Gone.Primary.Clear(), Token: token, Attempt: handle, Mark: j.Mark(), Lines: v.mergeLines(j)}
 	for _, a := range append(j.Keep.Confirmed, j.Gone.Confirmed...) {
 		p.Addresses = append(p.Addresses, a.Clear())
 	}

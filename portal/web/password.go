@@ -207,6 +207,7 @@ func (s *Site) changePassword(v *visit) error {
 
 func (v *visit) showPasswordChange(status int, wrong *discovery.Error) error {
 	p := accountPasswordPage{
+		Tabs:    v.accountTabs("security"),
 		Address: v.member.Account.Primary.Clear(),
 		Old:     page.Field{Name: "old", Label: v.t("Password you have now"), Type: "password", Autocomplete: "current-password"},
 		New:     v.newField(), Confirm: v.confirmField(), Rules: v.rules(),

@@ -110,6 +110,7 @@ type homePage struct {
 
 type accountPasswordPage struct {
 	page.Form
+	Tabs              []tab
 	Address           string
 	Old, New, Confirm page.Field
 	Rules             []string
