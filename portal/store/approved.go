@@ -77,6 +77,9 @@ func (s *Store) ApproveDomain(ctx context.Context, portalID string, v portal.Vis
 		return "", false, err
 	}
 	err = s.change(ctx, portalID, v, func(u *unit) error {
+		if _, err := u.actor(ctx, portal.ApproveDomains); err != nil {
+			return err
+		}
 		all, err := readApproved(ctx, u, portalID)
 		if err != nil {
 			return err
@@ -101,6 +104,9 @@ func (s *Store) ApproveDomain(ctx context.Context, portalID string, v portal.Vis
 // there stays.
 func (s *Store) DisapproveDomain(ctx context.Context, portalID string, v portal.Visitor, name string) error {
 	return s.change(ctx, portalID, v, func(u *unit) error {
+		if _, err := u.actor(ctx, portal.ApproveDomains); err != nil {
+			return err
+		}
 		gone, err := one(ctx, u, `DELETE FROM approved_domains WHERE portal = $1 AND name = $2`, portalID, name)
 		if err != nil {
 			return err

@@ -63,6 +63,9 @@ func (s *Store) ResetMailText(ctx context.Context, v portal.Visitor, m portal.Ma
 
 func (s *Store) writeMailText(ctx context.Context, v portal.Visitor, m portal.MailText) error {
 	return s.change(ctx, m.Portal, v, func(u *unit) error {
+		if _, err := u.actor(ctx, portal.ChangeSettings); err != nil {
+			return err
+		}
 		old, err := readMailText(ctx, u, m.Portal, m.Kind, m.Language)
 		if err != nil {
 			return err

@@ -238,6 +238,9 @@ func eachMoved(ctx context.Context, q querier, d portal.Domain, to portal.Way, d
 // a password.
 func (s *Store) MoveDomain(ctx context.Context, portalID string, v portal.Visitor, name, seen string, to portal.Way) (m portal.Move, err error) {
 	err = s.change(ctx, portalID, v, func(u *unit) error {
+		if _, err := u.actor(ctx, portal.MoveConnections); err != nil {
+			return err
+		}
 		d, to, err := movable(ctx, u, portalID, name, to)
 		no := portal.Event{Action: "connection.move_refused", Target: name}
 		if err != nil {
@@ -445,6 +448,9 @@ func moveState(ctx context.Context, q querier, m portal.Move, print []byte) (st 
 // there again.
 func (s *Store) UndoMove(ctx context.Context, portalID string, v portal.Visitor, id string) (m portal.Move, err error) {
 	err = s.change(ctx, portalID, v, func(u *unit) error {
+		if _, err := u.actor(ctx, portal.MoveConnections); err != nil {
+			return err
+		}
 		var print []byte
 		m, print, err = scanMove(u.QueryRowContext(ctx, `SELECT `+moveColumns+` FROM moves WHERE portal = $1 AND id = $2`, portalID, id))
 		if errors.Is(err, sql.ErrNoRows) {

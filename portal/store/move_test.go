@@ -30,16 +30,28 @@ func (x *fixture) domainNamed(name string) portal.Domain {
 	return all[i]
 }
 
-func admin() portal.Visitor {
+// admin is the browser of an administrator of a portal, whose account is made
+// when it is first needed.
+func (x *fixture) admin(portalID string) portal.Visitor {
+	x.t.Helper()
 	v := visitor("admin")
 	v.Actor = "the-administrator"
+	if portalID != "acme" {
+		v.Actor += "-of-" + portalID
+	}
+	if x.count(`accounts WHERE id = $1`, v.Actor) == 0 {
+		x.exec(`INSERT INTO accounts (id, portal, status, given_name, family_name, role, generation, created, last_sign_in)
+			VALUES ($1, $2, 'active', '', '', 'administrator', 1, 1, 1)`, v.Actor, portalID)
+		x.exec(`INSERT INTO addresses (account, portal, address, domain, is_primary, confirmed, proof)
+			VALUES ($1, $2, 'admin@elsewhere.example', 'elsewhere.example', TRUE, 1, 'mail')`, v.Actor, portalID)
+	}
 	return v
 }
 
 func (x *fixture) move(name string, to portal.Way) portal.Move {
 	x.t.Helper()
 	x.clock.add(time.Minute)
-	m, err := x.MoveDomain(x.ctx, "acme", admin(), name, x.domainNamed(name).Way().Seen(), to)
+	m, err := x.MoveDomain(x.ctx, "acme", x.admin("acme"), name, x.domainNamed(name).Way().Seen(), to)
 	if err != nil {
 		x.t.Fatalf("move: %v", err)
 	}
@@ -49,13 +61,14 @@ func (x *fixture) move(name string, to portal.Way) portal.Move {
 func (x *fixture) undo(id string) error {
 	x.t.Helper()
 	x.clock.add(time.Minute)
-	_, err := x.UndoMove(x.ctx, "acme", admin(), id)
+	_, err := x.UndoMove(x.ctx, "acme", x.admin("acme"), id)
 	return err
 }
 
 // kept is everything of a portal's people that no move may touch, as text.
 func (x *fixture) kept(tables ...string) string {
 	x.t.Helper()
+	x.admin("acme")
 	var out strings.Builder
 	for _, query := range tables {
 		rows, err := x.db.Query(query)
@@ -277,7 +290,7 @@ func TestMoveRefused(t *testing.T) {
 			"where it is":                        {"acme", "acme.example", now.Seen(), now, "move_same"},
 			"seen too long ago":                  {"acme", "acme.example", "password", toOIDC, "stale_version"},
 		} {
-			_, err := x.MoveDomain(x.ctx, tt.portal, admin(), tt.domain, tt.seen, tt.to)
+			_, err := x.MoveDomain(x.ctx, tt.portal, x.admin(tt.portal), tt.domain, tt.seen, tt.to)
 			if code(err) != tt.want {
 				t.Errorf("%s: %v, want %s", name, err, tt.want)
 			}
@@ -285,7 +298,7 @@ func TestMoveRefused(t *testing.T) {
 		if _, err := x.db.Exec(`UPDATE domains SET proven = 0 WHERE name = 'acme.example'`); err != nil {
 			t.Fatal(err)
 		}
-		_, err := x.MoveDomain(x.ctx, "acme", admin(), "acme.example", now.Seen(), toOIDC)
+		_, err := x.MoveDomain(x.ctx, "acme", x.admin("acme"), "acme.example", now.Seen(), toOIDC)
 		wantCode(t, err, "domain_not_proven")
 		if !x.audited("connection.move_refused", "domain_not_proven") {
 			t.Error("nobody noted it")
@@ -294,7 +307,7 @@ func TestMoveRefused(t *testing.T) {
 			t.Errorf("a refused move moved it: %+v", d)
 		}
 		wantOne(t, parallel(func(int) error {
-			_, err := x.MoveDomain(x.ctx, "acme", admin(), "both.example", "acme-oidc+password", portal.Way{Connection: "acme-saml"})
+			_, err := x.MoveDomain(x.ctx, "acme", x.admin("acme"), "both.example", "acme-oidc+password", portal.Way{Connection: "acme-saml"})
 			return err
 		}), "move_same")
 	})
@@ -332,7 +345,7 @@ func TestUndoMove(t *testing.T) {
 		if d := x.domainNamed("acme.example"); d.Way() != toOIDC {
 			t.Errorf("a refused undo changed it: %+v", d)
 		}
-		_, err := x.UndoMove(x.ctx, "other", admin(), gone.ID)
+		_, err := x.UndoMove(x.ctx, "other", x.admin("other"), gone.ID)
 		wantCode(t, err, "move_unknown")
 
 		old := x.move("acme.example", toPassword)

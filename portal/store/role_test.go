@@ -124,6 +124,35 @@ func TestActorIsLookedAtWhenItHappens(t *testing.T) {
 				_, err := x.StartAuditExport(x.ctx, "acme", v, "everything")
 				return err
 			},
+			"settings": func(v portal.Visitor) error {
+				set, err := x.Settings(x.ctx, "acme")
+				if err != nil {
+					return err
+				}
+				set.PasswordMin = 20
+				return x.PutSettings(x.ctx, "acme", v, set)
+			},
+			"mail text": func(v portal.Visitor) error {
+				return x.PutMailText(x.ctx, v, portal.MailText{Portal: "acme", Kind: portal.ResetLetter, Language: "en", Subject: "Call me"})
+			},
+			"our words": func(v portal.Visitor) error {
+				return x.ResetMailText(x.ctx, v, portal.MailText{Portal: "acme", Kind: portal.ResetLetter, Language: "en"})
+			},
+			"approve": func(v portal.Visitor) error {
+				_, _, err := x.ApproveDomain(x.ctx, "acme", v, "evil.example")
+				return err
+			},
+			"disapprove": func(v portal.Visitor) error { return x.DisapproveDomain(x.ctx, "acme", v, "evil.example") },
+			"move": func(v portal.Visitor) error {
+				_, err := x.MoveDomain(x.ctx, "acme", v, "acme.example", "acme-saml+jit", portal.Way{})
+				return err
+			},
+			"undo": func(v portal.Visitor) error {
+				_, err := x.UndoMove(x.ctx, "acme", v, "00000000000000000000000000000000")
+				return err
+			},
+			"plan":    func(v portal.Visitor) error { return x.LetRelease(x.ctx, "acme", v, "pro", false) },
+			"licence": func(v portal.Visitor) error { return x.ChangeLicence(x.ctx, "acme", v, target.ID, portal.LicenceChange{}, "") },
 		}
 		stranger := portal.Account{Portal: "other", Primary: addr(t, "boss@other.example"), Role: portal.Owner}
 		if _, err := x.DangerouslyCreateAccount(x.ctx, stranger, good); err != nil {

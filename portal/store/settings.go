@@ -67,6 +67,9 @@ func (u *unit) putSettings(ctx context.Context, set portal.Settings) error {
 func (s *Store) PutSettings(ctx context.Context, portalID string, v portal.Visitor, set portal.Settings) error {
 	set.Portal = portalID
 	return s.change(ctx, portalID, v, func(u *unit) error {
+		if _, err := u.actor(ctx, portal.ChangeSettings); err != nil {
+			return err
+		}
 		old, err := readSettings(ctx, u, portalID)
 		if err != nil {
 			return err
