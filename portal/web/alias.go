@@ -237,6 +237,9 @@ func (s *Site) confirmAddressForm(v *visit) error {
 	if err != nil {
 		return err
 	}
+	if q["token"] == "" {
+		return v.redirect("/account/addresses") // back from somewhere that does not keep it
+	}
 	if !tokenShaped(q["token"]) {
 		return portal.ErrLink
 	}

@@ -147,9 +147,14 @@ func TestConfirmationLink(t *testing.T) {
 	a = again.follow(again.submit(a, url.Values{"password": {goodPassword}}))
 	a.want(t, 200, "Confirm an address")
 	again.follow(again.submit(a, nil)).want(t, 200, "Addresses")
-	for _, forged := range []string{"", "?token=", "?token=short", "?token=" + strings.Repeat("a", 43), "?token=a&token=b"} {
+	for _, forged := range []string{"?token=short", "?token=" + strings.Repeat("a", 43), "?token=a&token=b"} {
 		if a := b.get("/account/addresses/confirm" + forged); a.StatusCode != 403 && a.StatusCode != 400 {
 			t.Errorf("%q: %d", forged, a.StatusCode)
+		}
+	}
+	for _, none := range []string{"", "?token="} {
+		if a := b.get("/account/addresses/confirm" + none); a.Header.Get("Location") != "/account/addresses" {
+			t.Errorf("%q: %d", none, a.StatusCode)
 		}
 	}
 }

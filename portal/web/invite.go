@@ -70,6 +70,9 @@ func (s *Site) invite(v *visit) error {
 	if err != nil {
 		return err
 	}
+	if inv.Role != portal.Member && inv.Role != portal.Guest && !v.isFresh() {
+		return s.askConfirm(v) // it is giving a role
+	}
 	if f["many"] == "yes" {
 		return s.inviteMany(v, f, inv)
 	}
