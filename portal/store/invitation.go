@@ -50,6 +50,10 @@ func (s *Store) InviteOnce(ctx context.Context, v portal.Visitor, inv portal.Inv
 			return err
 		}
 		outcome, err = u.invite(ctx, by, approved, inv, draft)
+		var no *discovery.Error
+		if errors.As(err, &no) && no.Kind == discovery.Forbidden {
+			return u.refuse(portal.Event{Account: inv.By, Action: "access.refused", Target: string(portal.InviteUsers)}, err)
+		}
 		return err
 	})
 	if err != nil || outcome != portal.InvitedNow {

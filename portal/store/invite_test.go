@@ -60,6 +60,15 @@ func TestInviteWithinOnesRights(t *testing.T) {
 				t.Errorf("%s invited a %s: %t %q %s %v", tc.by.Role, tc.role, there, a.Role, outcome, err)
 			}
 		}
+		boss := x.found("new1@cloud.example") // an owner who has not come yet
+		wantCode(t, x.ResendInvitation(x.ctx, "acme", as(admin), admin.ID, boss.ID), "manage_higher")
+		_, err := x.inviteBy(desk, portal.Invitation{Address: addr(t, "pro@cloud.example"), Plan: "pro"})
+		wantCode(t, err, "plan_refused")
+		for _, code := range []string{"grant_higher", "inviter_refused", "manage_higher", "plan_refused"} {
+			if !x.audited("access.refused", code) {
+				t.Errorf("%s is not on record", code)
+			}
+		}
 	})
 }
 

@@ -157,7 +157,7 @@ func (s *Store) DecideRecovery(ctx context.Context, portalID string, v portal.Vi
 			return err
 		}
 		if !ok {
-			return u.refuseActor(id, errUnknownAccount)
+			return u.refuseActor(anID(id), errUnknownAccount)
 		}
 		a, err := u.target(ctx, r.Account.ID, portal.AllowRecoveries, portal.MayAllow)
 		if err != nil {

@@ -151,8 +151,10 @@ func TestActorIsLookedAtWhenItHappens(t *testing.T) {
 				_, err := x.UndoMove(x.ctx, "acme", v, "00000000000000000000000000000000")
 				return err
 			},
-			"plan":    func(v portal.Visitor) error { return x.LetRelease(x.ctx, "acme", v, "pro", false) },
-			"licence": func(v portal.Visitor) error { return x.ChangeLicence(x.ctx, "acme", v, target.ID, portal.LicenceChange{}, "") },
+			"plan": func(v portal.Visitor) error { return x.LetRelease(x.ctx, "acme", v, "pro", false) },
+			"licence": func(v portal.Visitor) error {
+				return x.ChangeLicence(x.ctx, "acme", v, target.ID, portal.LicenceChange{}, "")
+			},
 		}
 		stranger := portal.Account{Portal: "other", Primary: addr(t, "boss@other.example"), Role: portal.Owner}
 		if _, err := x.DangerouslyCreateAccount(x.ctx, stranger, good); err != nil {

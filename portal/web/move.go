@@ -106,6 +106,7 @@ var (
 )
 
 const (
+	maxDomain   = 253 // letters of a domain; a path could have more
 	movesShown  = 20
 	endingSoon  = 30 * 24 * time.Hour
 	domainMoved = "domain-moved"
@@ -236,6 +237,7 @@ func (s *Site) domainOf(v *visit) (store.DomainState, []store.ConnectionState, e
 	i := slices.IndexFunc(all, func(d portal.Domain) bool { return d.Name == name })
 	if i < 0 {
 		unknown := &discovery.Error{Kind: discovery.NotFound, Code: "domain_unknown"}
+		name = name[:min(len(name), maxDomain)]
 		return store.DomainState{}, nil, errors.Join(unknown, s.Store.Audit(ctx, portal.Event{
 			Portal: v.portal.ID, Account: v.member.Account.ID, Action: "access.refused", Code: unknown.Code, Target: name,
 			Reference: page.Reference(ctx), Client: portal.Network(page.Client(ctx))}))

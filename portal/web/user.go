@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 
 	"github.com/domicile-sso/domicile/discovery"
@@ -71,9 +72,16 @@ func (s *Site) accountOf(v *visit) (portal.Account, error) {
 	return a, s.refuseTarget(v, v.account, &discovery.Error{Kind: discovery.NotFound, Code: "account_unknown"})
 }
 
+// rowID is what the ID of an account looks like. Anything else that is sent in its
+// place stays out of the audit log: it could be an address.
+var rowID = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
 // refuseTarget refuses somebody who is signed in what they reached for, and puts
 // it on record.
 func (s *Site) refuseTarget(v *visit, target string, refused *discovery.Error) error {
+	if !rowID.MatchString(target) {
+		target = ""
+	}
 	return errors.Join(refused, s.Store.Audit(v.r.Context(), portal.Event{
 		Portal: v.portal.ID, Account: v.member.Account.ID, Action: "access.refused", Code: refused.Code, Target: target,
 		Reference: page.Reference(v.r.Context()), Client: portal.Network(page.Client(v.r.Context())),
