@@ -190,8 +190,7 @@ func (v *visit) setUpDone(pl place, in portal.SignedIn) error {
 	if pl.handle != "" {
 		return v.enter(in)
 	}
-	v.note(factorAdded)
-	return v.redirect("/account/security")
+	return v.backTo("/account/security", factorAdded)
 }
 
 func (v *visit) showTOTP(status int, pl place, name string, wrong *discovery.Error) error {
@@ -246,6 +245,9 @@ func (s *Site) setUpSMS(v *visit, pl place, f values) error {
 			return v.setUpFailed(pl, err, failed)
 		}
 		return v.redirect(pl.again(portal.SMSFactor))
+	}
+	if !s.Store.Texts { // said before the code is judged: the form cannot be shown again
+		return fmt.Errorf("set up SMS: %w", store.ErrNoTexts)
 	}
 	in, err := s.Store.ConfirmSMS(v.r.Context(), v.portal.ID, v.visitor(), pl.at, portal.Secret(f["code"]))
 	if err != nil {

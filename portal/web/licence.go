@@ -218,8 +218,7 @@ func (s *Site) release(v *visit) error {
 		}
 		return s.showRelease(v, e.Kind.Status(), e)
 	}
-	v.note(licenceReleased)
-	return v.redirect("/account/profile")
+	return v.backTo("/account/profile", licenceReleased)
 }
 
 func (s *Site) showRelease(v *visit, status int, wrong *discovery.Error) error {

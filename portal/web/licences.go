@@ -99,8 +99,7 @@ func (s *Site) letRelease(v *visit) error {
 	if err := s.Store.LetRelease(v.r.Context(), v.portal.ID, v.visitor(), f["plan"], f["may"] == "yes"); err != nil {
 		return err
 	}
-	v.note(licenceSaved)
-	return v.redirect("/admin/licences")
+	return v.backTo("/admin/licences", licenceSaved)
 }
 
 func (s *Site) licences(v *visit) error {
@@ -116,9 +115,7 @@ func (s *Site) licences(v *visit) error {
 		return s.showHolders(v, plans, q["plan"], q["after"])
 	}
 	p := licencesPage{Tabs: v.consoleTabs("licences"), Days: endingDays}
-	if v.noted(licenceSaved) != "" {
-		p.Notice = v.t("The plan is changed.")
-	}
+	p.Notice = v.noticed(map[string]string{licenceSaved: v.t("The plan is changed.")})
 	for _, one := range plans {
 		p.Plans = append(p.Plans, v.planRowOf(one))
 	}
@@ -214,8 +211,7 @@ func (s *Site) changeLicence(v *visit) error {
 		}
 		return s.showUserLicence(v, e.Kind.Status(), f, e)
 	}
-	v.note(licenceSaved)
-	return v.redirect("/admin/users/" + v.account + "/licence")
+	return v.backTo("/admin/users/" + v.account + "/licence", licenceSaved)
 }
 
 // licenceChange is the change that a form or a link asks for.
@@ -238,9 +234,7 @@ func (s *Site) showUserLicence(v *visit, status int, f values, wrong *discovery.
 	if p.Usage, _, err = v.usageOf(l, target.ID); err != nil {
 		return fmt.Errorf("read usage: %w", err)
 	}
-	if v.noted(licenceSaved) != "" {
-		p.Notice = v.t("The licence is changed.")
-	}
+	p.Notice = v.noticed(map[string]string{licenceSaved: v.t("The licence is changed.")})
 	if p.Plan, err = s.planChoice(v, l, f["plan"]); err != nil {
 		return err
 	}

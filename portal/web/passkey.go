@@ -220,7 +220,9 @@ func (s *Site) passkeys(v *visit) error {
 	if err != nil {
 		return err
 	}
-	p := accountPasskeysPage{Notice: v.passkeyNotice()}
+	p := accountPasskeysPage{Notice: v.noticed(map[string]string{
+		passkeyAdded: v.t("The passkey was added. You can sign in with it from now on, and you were signed out everywhere else."),
+	})}
 	if q["new"] == "" {
 		return v.showPasskeys(http.StatusOK, p, nil)
 	}
@@ -239,15 +241,6 @@ func (s *Site) passkeys(v *visit) error {
 
 // passkeyAdded is noted when a passkey was made.
 const passkeyAdded = "passkey-added"
-
-func (v *visit) passkeyNotice() string {
-	c, err := v.r.Cookie(noticeCookie)
-	if err != nil || c.Value != passkeyAdded || v.passive() {
-		return ""
-	}
-	v.dropCookie(noticeCookie, http.SameSiteLaxMode)
-	return v.t("The passkey was added. You can sign in with it from now on, and you were signed out everywhere else.")
-}
 
 // addPasskey begins with a name, and takes the passkey that was made.
 func (s *Site) addPasskey(v *visit) error {
@@ -277,8 +270,7 @@ func (s *Site) addPasskey(v *visit) error {
 	if f["answer"] == "" {
 		return v.redirect("/account/security/passkeys?new=1")
 	}
-	v.setCookie(noticeCookie, passkeyAdded, noticeLife, http.SameSiteLaxMode)
-	return v.redirect("/account/security/passkeys")
+	return v.backTo("/account/security/passkeys", passkeyAdded)
 }
 
 func (v *visit) showPasskeys(status int, p accountPasskeysPage, wrong *discovery.Error) error {

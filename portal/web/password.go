@@ -200,7 +200,7 @@ func (s *Site) changePassword(v *visit) error {
 		}
 		return v.showPasswordChange(e.Kind.Status(), e)
 	}
-	v.setCookie(noticeCookie, passwordChanged, noticeLife, http.SameSiteLaxMode)
+	v.note(passwordChanged)
 	in.ReturnTo = "/account"
 	return v.enter(in)
 }

@@ -68,8 +68,7 @@ func (s *Site) saveProfile(v *visit) error {
 		}
 		return s.showProfile(v, statusOf(err), cmp.Or(now, a), p, err)
 	}
-	v.note(profileSaved)
-	return v.redirect("/account/profile")
+	return v.backTo("/account/profile", profileSaved)
 }
 
 // profileTyped reads a profile as somebody typed it. Choices that are none of
@@ -114,14 +113,11 @@ func (s *Site) showProfile(v *visit, status int, stored portal.Account, typed po
 		return err
 	}
 	p := profilePage{Tabs: v.accountTabs("profile"), Address: stored.Primary.Clear()}
-	switch v.noted(profileSaved, passwordChanged, licenceReleased) {
-	case profileSaved:
-		p.Notice = v.t("Your profile is saved.")
-	case passwordChanged:
-		p.Notice = v.t("Your password is changed. You stay signed in here and are signed out everywhere else.")
-	case licenceReleased:
-		p.Notice = v.t("Your licence is released.")
-	}
+	p.Notice = v.noticed(map[string]string{
+		profileSaved:    v.t("Your profile is saved."),
+		passwordChanged: v.t("Your password is changed. You stay signed in here and are signed out everywhere else."),
+		licenceReleased: v.t("Your licence is released."),
+	})
 	texts, err := s.Store.HasTextFactor(ctx, v.portal.ID, stored.ID)
 	if err != nil {
 		return err

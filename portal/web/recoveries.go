@@ -30,6 +30,7 @@ var (
 	fieldDecision = field{"decision", 8}
 )
 
+// What a notice on this page is about; see noticeCookie.
 const (
 	recoveryAllowed = "recovery-allowed"
 	recoveryRefused = "recovery-refused"
@@ -37,19 +38,10 @@ const (
 
 // recoveries are the requests for help that wait for an administrator.
 func (s *Site) recoveries(v *visit) error {
-	p := recoveriesPage{}
-	if c, err := v.r.Cookie(noticeCookie); err == nil && !v.passive() {
-		switch c.Value {
-		case recoveryAllowed:
-			p.Notice = v.t("Allowed. The person has got a mail with a link, which is good for %s.", v.t("%d hours", int(portal.RecoveryLink.Hours())))
-		case recoveryRefused:
-			p.Notice = v.t("Refused. The person has been told by mail.")
-		}
-		if p.Notice != "" {
-			v.dropCookie(noticeCookie, http.SameSiteLaxMode)
-		}
-	}
-	return v.showRecoveries(http.StatusOK, p, nil)
+	return v.showRecoveries(http.StatusOK, recoveriesPage{Notice: v.noticed(map[string]string{
+		recoveryAllowed: v.t("Allowed. The person has got a mail with a link, which is good for %s.", v.t("%d hours", int(portal.RecoveryLink.Hours()))),
+		recoveryRefused: v.t("Refused. The person has been told by mail."),
+	})}, nil)
 }
 
 func (v *visit) showRecoveries(status int, p recoveriesPage, wrong *discovery.Error) error {
@@ -99,10 +91,8 @@ func (s *Site) decideRecovery(v *visit) error {
 		}
 		return v.showRecoveries(e.Kind.Status(), recoveriesPage{}, e)
 	}
-	done := portal.Secret(recoveryRefused)
 	if allow {
-		done = recoveryAllowed
+		return v.backTo("/admin/recoveries", recoveryAllowed)
 	}
-	v.setCookie(noticeCookie, done, noticeLife, http.SameSiteLaxMode)
-	return v.redirect("/admin/recoveries")
+	return v.backTo("/admin/recoveries", recoveryRefused)
 }

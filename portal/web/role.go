@@ -70,6 +70,5 @@ func (s *Site) setRole(v *visit) error {
 		}
 		return s.showUser(v, e.Kind.Status(), a.ID, userWrong{role: to, problem: e})
 	}
-	v.note(roleChanged)
-	return v.redirect(userPath(a.ID))
+	return v.backTo(userPath(a.ID), roleChanged)
 }

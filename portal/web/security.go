@@ -48,10 +48,10 @@ type codesPage struct {
 
 // What a notice on this page is about; see noticeCookie.
 const (
-	factorAdded   = "factor-added"
-	factorRemoved = "factor-removed"
-	trustEnded    = "trust-ended"
-	changedHere   = passwordChanged
+	passwordChanged = "password-changed"
+	factorAdded     = "factor-added"
+	factorRemoved   = "factor-removed"
+	trustEnded      = "trust-ended"
 )
 
 func (s *Site) security(v *visit) error { return v.showSecurity(http.StatusOK, nil) }
@@ -64,10 +64,10 @@ func (v *visit) showSecurity(status int, wrong *discovery.Error) error {
 	p := securityPage{Form: withProblem(wrong), Tabs: v.accountTabs("security"), Password: ways.Password, Demanded: ways.Demanded,
 		Codes: ways.Codes, Trusted: ways.Trusted, TrustDays: v.settings().TrustDays, Texts: v.site.Store.Texts, Factors: v.factorLines(ways.Factors)}
 	p.Notice = v.noticed(map[string]string{
-		factorAdded:   v.t("Your account has a new second factor. Your other sessions are over, and every browser is asked for it."),
-		factorRemoved: v.t("The second factor is removed. Your other sessions are over."),
-		trustEnded:    v.t("No browser is trusted any more: each is asked for the second factor with the next sign-in."),
-		changedHere:   v.t("Your password is changed. You stay signed in here and are signed out everywhere else."),
+		factorAdded:     v.t("Your account has a new second factor. Your other sessions are over, and every browser is asked for it."),
+		factorRemoved:   v.t("The second factor is removed. Your other sessions are over."),
+		trustEnded:      v.t("No browser is trusted any more: each is asked for the second factor with the next sign-in."),
+		passwordChanged: v.t("Your password is changed. You stay signed in here and are signed out everywhere else."),
 	})
 	if ways.Connection != "" {
 		p.Ways = append(p.Ways, v.t("Domain: your organisation’s own sign-in (%s)", ways.ConnectionName))
@@ -117,8 +117,7 @@ func (s *Site) removeFactor(v *visit) error {
 		}
 		return v.showSecurity(e.Kind.Status(), e)
 	}
-	v.note(factorRemoved)
-	return v.redirect("/account/security")
+	return v.backTo("/account/security", factorRemoved)
 }
 
 func (v *visit) askRemoval(id string) error {
@@ -158,8 +157,7 @@ func (s *Site) distrust(v *visit) error {
 	if err != nil {
 		return fmt.Errorf("stop trusting browsers: %w", err)
 	}
-	v.note(trustEnded)
-	return v.redirect("/account/security")
+	return v.backTo("/account/security", trustEnded)
 }
 
 func (s *Site) codes(v *visit) error { return v.showCodes(http.StatusOK, nil, nil) }

@@ -2,10 +2,8 @@ package web
 
 import (
 	"fmt"
-	"maps"
 	"net/http"
 	"net/netip"
-	"slices"
 	"time"
 
 	"golang.org/x/text/language"
@@ -67,17 +65,6 @@ func (s *Site) sessions(v *visit) error {
 	return v.render(http.StatusOK, "sessions", p)
 }
 
-// noticed is what the answer before this one left to be said, if it is one of
-// these.
-func (v *visit) noticed(words map[string]string) string {
-	return words[v.noted(slices.Collect(maps.Keys(words))...)]
-}
-
-// backTo leads to a page of this site that says, once, what has been done.
-func (v *visit) backTo(path, notice string) error {
-	v.note(notice)
-	return v.redirect(path)
-}
 
 func (s *Site) sessionsPage(v *visit) (sessionsPage, error) {
 	p := sessionsPage{Tabs: v.accountTabs("sessions")}

@@ -104,6 +104,5 @@ func (s *Site) changeUserSecurity(v *visit) error {
 		}
 		return v.showUserSecurity(e.Kind.Status(), a, e)
 	}
-	v.note(done)
-	return v.redirect("/admin/users/" + a.ID + "/security")
+	return v.backTo("/admin/users/" + a.ID + "/security", done)
 }

@@ -23,14 +23,6 @@ const (
 	browserLife = 180 * 24 * time.Hour
 )
 
-// noticeCookie tells the page behind a redirect what has just been done, once.
-// It is no parameter of the URL: a link could make the page say it to anybody.
-const (
-	noticeCookie    = "__Host-notice"
-	passwordChanged = "password-changed"
-	noticeLife      = time.Minute
-)
-
 type portalKey struct{}
 
 func withPortal(ctx context.Context, p portal.Portal) context.Context {
