@@ -62,15 +62,20 @@ func (s *Store) PutDomain(ctx context.Context, d portal.Domain) (changed bool, e
 			return err
 		}
 		u.publish(portal.RouteChanged, d.Name)
-		return u.publishDomain(ctx, d)
+		u.publishPeople(d)
+		return nil
 	})
 	return changed && err == nil, err
 }
 
-// publishDomain publishes every address in d again: its ways to sign in differ.
-// It takes one statement for each name that d covers, however many people there
-// are.
-func (u *unit) publishDomain(ctx context.Context, d portal.Domain) error {
+// publishPeople publishes every address in d again: its ways to sign in differ.
+// The route of d goes first, for newcomers are led by it, and there may be a
+// hundred thousand addresses.
+func (u *unit) publishPeople(d portal.Domain) { u.moved = append(u.moved, d) }
+
+// writePeople takes one statement for each name that d covers, however many
+// people there are.
+func (u *unit) writePeople(ctx context.Context, d portal.Domain) error {
 	names, err := namesIn(ctx, u, d)
 	if err != nil {
 		return err

@@ -293,7 +293,8 @@ func (u *unit) setWay(ctx context.Context, d portal.Domain, to portal.Way) error
 		return err
 	}
 	u.publish(portal.RouteChanged, d.Name)
-	return u.publishDomain(ctx, d)
+	u.publishPeople(d)
+	return nil
 }
 
 // connectionPrint is what a connection is like, as a digest; empty for none.

@@ -17,9 +17,20 @@ import (
 // from here to the commit, so that sequences are committed in their order and a
 // reader never sees a later one first.
 func (u *unit) writeOutbox(ctx context.Context) error {
-	if len(u.changes) == 0 {
-		return nil
+	if len(u.changes) > 0 {
+		if err := u.writeChanges(ctx); err != nil {
+			return err
+		}
 	}
+	for _, d := range u.moved {
+		if err := u.writePeople(ctx, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (u *unit) writeChanges(ctx context.Context) error {
 	last, err := u.takeSequences(ctx, int64(len(u.changes)))
 	if err != nil {
 		return err

@@ -34,6 +34,7 @@ type unit struct {
 	hash    string
 	events  []portal.Event
 	changes []portal.Change
+	moved   []portal.Domain // whose people are published again, after the changes
 	posted  bool
 }
 
