@@ -81,10 +81,12 @@ func FactorBuckets(portalID, accountID string, v Visitor, known bool) []Bucket {
 }
 
 // TextBuckets are what a text message with a code counts against: the telephone,
-// so that it does not ring all night, and who has it sent, since messages cost.
-func TextBuckets(portalID string, to E164, v Visitor) []Bucket {
+// so that it does not ring all night, and who has it sent, by account and by
+// network, since messages cost and numbers are whatever somebody types.
+func TextBuckets(portalID, accountID string, to E164, v Visitor) []Bucket {
 	return []Bucket{
 		{bucketKey("text", portalID, to.Clear()), perTexts},
+		{bucketKey("texts of", portalID, accountID), perTexter},
 		{bucketKey("texter", portalID, Network(v.Client)), perTexter},
 	}
 }
@@ -119,6 +121,12 @@ func InvitationBuckets(inv Invitation) []Bucket {
 		buckets = append(buckets, Bucket{bucketKey("inviter", inv.Portal, inv.By), perInviter})
 	}
 	return buckets
+}
+
+// ResetBucket is what a link for a new password counts against that somebody in
+// the console sends: whose it is, whoever sends it.
+func ResetBucket(portalID, accountID string) Bucket {
+	return Bucket{bucketKey("reset", portalID, accountID), perInvited}
 }
 
 // TooMany is the answer when a bucket is full.

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"cmp"
 	"context"
+	"errors"
 
 	"github.com/domicile-sso/domicile/discovery"
 	"github.com/domicile-sso/domicile/portal"
@@ -83,7 +85,11 @@ func (s *Store) RemoveFactorOf(ctx context.Context, portalID string, v portal.Vi
 // SendReset mails somebody a link for a new password, as if they had asked for it
 // themselves: no administrator chooses or reads a password.
 func (s *Store) SendReset(ctx context.Context, portalID string, v portal.Visitor, accountID string) error {
-	return s.change(ctx, portalID, v, func(u *unit) error {
+	bucket := portal.ResetBucket(portalID, accountID)
+	if wait, err := s.charge(ctx, bucket); err != nil || wait > 0 {
+		return cmp.Or(err, portal.TooMany("mail_throttled", wait))
+	}
+	err := s.change(ctx, portalID, v, func(u *unit) error {
 		a, err := u.target(ctx, accountID, portal.EditUsers, portal.MayManage)
 		if err != nil {
 			return err
@@ -103,4 +109,8 @@ func (s *Store) SendReset(ctx context.Context, portalID string, v portal.Visitor
 		u.audit(portal.Event{Account: a.ID, Action: "password.reset_requested", Code: string(portal.ResetLetter)})
 		return u.post(ctx, a, portal.Letter{Kind: portal.ResetLetter, Token: token, Expires: t.Expires})
 	})
+	if err != nil {
+		err = errors.Join(err, s.refund(ctx, bucket)) // no mail went out
+	}
+	return err
 }

@@ -171,7 +171,9 @@ func (u *unit) merge(ctx context.Context, j portal.Joint, m merging, sessionID s
 		func() error { return u.moveFactors(ctx, keep.ID, gone.ID) },
 		func() error { return u.moveUse(ctx, keep.ID, gone.ID) },
 		func() error { return u.moveLicence(ctx, j) },
-		func() error { return u.moveRole(ctx, j, sessionID) },
+		func() error { return u.moveRole(ctx, j) },
+		// What keep is and how one comes in has grown: other browsers come in anew.
+		func() error { return u.endOthers(ctx, keep.ID, sessionID) },
 		func() error { return u.close(ctx, keep, gone) },
 		func() error { return u.index(ctx, keep.ID) },
 		func() error { return u.index(ctx, gone.ID) },
@@ -292,9 +294,8 @@ func (u *unit) moveLicence(ctx context.Context, j portal.Joint) error {
 	return u.putLicence(ctx, j.Keep.Account, l)
 }
 
-// moveRole gives the account that stays the higher of the two roles, and ends its
-// other sessions when what it may do has grown.
-func (u *unit) moveRole(ctx context.Context, j portal.Joint, sessionID string) error {
+// moveRole gives the account that stays the higher of the two roles.
+func (u *unit) moveRole(ctx context.Context, j portal.Joint) error {
 	if j.Role == j.Keep.Role {
 		return nil
 	}
@@ -302,7 +303,7 @@ func (u *unit) moveRole(ctx context.Context, j portal.Joint, sessionID string) e
 		return err
 	}
 	u.audit(portal.Event{Account: j.Keep.ID, Action: "role.changed", Target: string(j.Role)})
-	return u.endOthers(ctx, j.Keep.ID, sessionID)
+	return nil
 }
 
 // close disables the account that has become part of another, for good, and

@@ -33,7 +33,12 @@ func textDigest(owner []byte, code portal.Secret) []byte {
 
 // BeginSMS sends a code to a telephone that is to become a second factor.
 func (s *Store) BeginSMS(ctx context.Context, portalID string, v portal.Visitor, at SetUp, name string, number portal.E164) error {
-	if err := s.chargeText(ctx, portalID, v, number); err != nil {
+	// Who is to pay for a message is known before it is written.
+	b, err := s.bench(ctx, s.db, portalID, v, at)
+	if err != nil {
+		return failed("read set-up", err)
+	}
+	if err := s.chargeText(ctx, portalID, b.account.ID, v, number); err != nil {
 		return err
 	}
 	return s.change(ctx, portalID, v, func(u *unit) error {
@@ -48,11 +53,11 @@ func (s *Store) BeginSMS(ctx context.Context, portalID string, v portal.Visitor,
 	})
 }
 
-func (s *Store) chargeText(ctx context.Context, portalID string, v portal.Visitor, number portal.E164) error {
+func (s *Store) chargeText(ctx context.Context, portalID, accountID string, v portal.Visitor, number portal.E164) error {
 	if !s.Texts {
 		return ErrNoTexts
 	}
-	wait, err := s.charge(ctx, portal.TextBuckets(portalID, number, v)...)
+	wait, err := s.charge(ctx, portal.TextBuckets(portalID, accountID, number, v)...)
 	if err == nil && wait > 0 {
 		return portal.TooMany("text_throttled", wait)
 	}
@@ -138,12 +143,11 @@ func (s *Store) SendFactorCode(ctx context.Context, portalID string, v portal.Vi
 	if err != nil {
 		return failed("read half sign-in", err)
 	}
-	// Who is to pay for a message is known before it is written.
 	phone, err := s.phone(ctx, s.db, h.account.ID, factorID)
 	if err != nil {
 		return failed("read factor", err)
 	}
-	if err := s.chargeText(ctx, portalID, v, phone); err != nil {
+	if err := s.chargeText(ctx, portalID, h.account.ID, v, phone); err != nil {
 		return err
 	}
 	return s.change(ctx, portalID, v, func(u *unit) error {

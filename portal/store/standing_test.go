@@ -114,3 +114,21 @@ func TestRecoveryAllowedBySomebodyWhoMayNotAnyMore(t *testing.T) {
 		}
 	})
 }
+
+// SES-15: what an account can do and how one comes in change with a merge; other
+// browsers come in anew, and trust in them is over.
+func TestMergeEndsOtherSessions(t *testing.T) {
+	each(t, func(t *testing.T, x *fixture) {
+		m := x.meet(x.account("ian@cloud.example"), x.account("iva@cloud.example"))
+		_, _, elsewhere := x.enter("elsewhere", m.ian)
+		if err := m.merge(); err != nil {
+			t.Fatal(err)
+		}
+		if x.live(elsewhere) {
+			t.Error("a session from before has both accounts")
+		}
+		if n := len(x.sessions(m.ian.ID)); n != 1 {
+			t.Errorf("%d sessions", n)
+		}
+	})
+}

@@ -377,7 +377,10 @@ func (s *Site) asMember(v *visit, rt route) error {
 		if rt.access == fresh && !v.isFresh() {
 			return s.askConfirm(v)
 		}
-		return rt.handle(v)
+		if err = rt.handle(v); errors.Is(err, portal.ErrNoSession) {
+			return v.redirect("/login") // it was ended a moment ago, from elsewhere
+		}
+		return err
 	}
 	if !errors.Is(err, portal.ErrNoSession) {
 		return err
