@@ -179,15 +179,6 @@ func MayHaveAliases(l Licence, now time.Time) error {
 		Say: "Adding addresses needs a professional licence. Ask your administrator for one, or to add the address for you."}
 }
 
-// MayBeSender reports why invitations may not come from somebody, or nil (S14).
-func MayBeSender(a Account, l Licence, now time.Time) error {
-	if a.Status == Active && l.InForce(now) && l.Plan.Kind == Professional {
-		return nil
-	}
-	return &discovery.Error{Kind: discovery.Invalid, Field: "sender", Code: "sender_unlicensed",
-		Say: "Invitations can only come from an active person with a professional licence in this portal."}
-}
-
 // DefaultKind is the kind of licence that somebody starts with.
 func DefaultKind(r Role) LicenceKind {
 	if r == Guest {

@@ -79,14 +79,17 @@ func writtenActions(t *testing.T) map[string]string {
 
 // What happened is said in words, whatever happened.
 func TestEveryActionHasWords(t *testing.T) {
-	known := map[string]bool{}
+	known, written := map[string]bool{}, writtenActions(t)
 	for _, e := range events {
 		if known[e.action] {
 			t.Errorf("%s is in the list twice", e.action)
 		}
 		known[e.action] = true
+		if written[e.action] == "" {
+			t.Errorf("%s is in the list, and nobody writes it", e.action)
+		}
 	}
-	for action, where := range writtenActions(t) {
+	for action, where := range written {
 		if !known[action] {
 			t.Errorf("%s (%s) has no words in events.go", action, where)
 		}
