@@ -22,6 +22,9 @@ type cluster struct {
 	addr string
 	db   *sql.DB // on the database "postgres", to create others
 	made atomic.Int64
+
+	filling sync.Mutex
+	filled  map[string]string // templates, by what they are filled with
 }
 
 func (c *cluster) url(database string) string {
@@ -39,6 +42,20 @@ var shared = sync.OnceValues(newCluster)
 // which the tests of one process share. The database is dropped when t ends.
 func Postgres(t testing.TB) string {
 	t.Helper()
+	return theCluster(t).database(t, "template0")
+}
+
+// PostgresWith is Postgres with what fill puts into a database. For each key it is
+// called once in a process, and must have closed its connections; every test gets
+// a copy.
+func PostgresWith(t testing.TB, key string, fill func(url string) error) string {
+	t.Helper()
+	c := theCluster(t)
+	return c.database(t, c.template(t, key, fill))
+}
+
+func theCluster(t testing.TB) *cluster {
+	t.Helper()
 	c, err := shared()
 	switch {
 	case errors.Is(err, errNoPostgres):
@@ -46,10 +63,41 @@ func Postgres(t testing.TB) string {
 	case err != nil:
 		t.Fatalf("servertest: starting PostgreSQL: %v", err)
 	}
-	name := "test" + strconv.FormatInt(c.made.Add(1), 10)
-	if _, err := c.db.Exec("CREATE DATABASE " + name + " TEMPLATE template0"); err != nil {
+	return c
+}
+
+// template is the database that fill has filled. It lives as long as the cluster.
+func (c *cluster) template(t testing.TB, key string, fill func(url string) error) string {
+	t.Helper()
+	c.filling.Lock()
+	defer c.filling.Unlock()
+	if name := c.filled[key]; name != "" {
+		return name
+	}
+	name := c.create(t, "template0")
+	if err := fill(c.url(name)); err != nil {
+		t.Fatalf("servertest: filling a database: %v", err)
+	}
+	if c.filled == nil {
+		c.filled = map[string]string{}
+	}
+	c.filled[key] = name
+	return name
+}
+
+func (c *cluster) create(t testing.TB, template string) (name string) {
+	t.Helper()
+	name = "test" + strconv.FormatInt(c.made.Add(1), 10)
+	if _, err := c.db.Exec("CREATE DATABASE " + name + " TEMPLATE " + template); err != nil {
 		t.Fatalf("servertest: creating a database: %v", err)
 	}
+	return name
+}
+
+// database is a copy of a template, which is dropped when t ends.
+func (c *cluster) database(t testing.TB, template string) (url string) {
+	t.Helper()
+	name := c.create(t, template)
 	t.Cleanup(func() {
 		// FORCE: a test that failed may have left connections open.
 		if _, err := c.db.Exec("DROP DATABASE " + name + " WITH (FORCE)"); err != nil {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -24,6 +25,36 @@ func TestPostgresGivesFreshDatabases(t *testing.T) {
 		if _, err := db.Exec("CREATE TABLE t (x TEXT)"); err != nil {
 			t.Errorf("a second database is not empty: %v", err)
 		}
+	}
+}
+
+func TestPostgresCopiesWhatWasFilledIn(t *testing.T) {
+	fills := 0
+	fill := func(url string) error {
+		fills++
+		db, err := sql.Open("pgx", url)
+		if err != nil {
+			return err
+		}
+		_, err = db.Exec("CREATE TABLE t (x TEXT)")
+		return errors.Join(err, db.Close())
+	}
+	for range 2 {
+		db, err := sql.Open("pgx", PostgresWith(t, t.Name(), fill))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { db.Close() })
+		var n int
+		if err := db.QueryRow("SELECT COUNT(*) FROM t").Scan(&n); err != nil || n != 0 {
+			t.Errorf("%d rows of another test: %v", n, err)
+		}
+		if _, err := db.Exec("INSERT INTO t VALUES ('mine')"); err != nil {
+			t.Error(err)
+		}
+	}
+	if fills != 1 {
+		t.Errorf("filled %d times", fills)
 	}
 }
 

@@ -3,7 +3,11 @@
 package sqltest
 
 import (
+	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"testing"
@@ -28,13 +32,43 @@ func Each(t *testing.T, migrations fs.FS, f func(t *testing.T, db *sql.DB)) {
 // database is enough.
 func SQLite(t testing.TB, migrations fs.FS) *sql.DB {
 	t.Helper()
-	return open(t, "sqlite:"+filepath.Join(t.TempDir(), "test.db"), migrations)
+	db := open(t, "sqlite:"+filepath.Join(t.TempDir(), "test.db"))
+	if err := sqldb.Migrate(t.Context(), db, migrations); err != nil {
+		t.Fatal(err)
+	}
+	return db
 }
 
-// Postgres is a migrated database in a throwaway cluster.
+// Postgres is a migrated database in a throwaway cluster: a copy of one that was
+// migrated once, because a hundred tests need it.
 func Postgres(t testing.TB, migrations fs.FS) *sql.DB {
 	t.Helper()
-	return open(t, servertest.Postgres(t), migrations)
+	location := servertest.PostgresWith(t, digest(t, migrations), func(location string) error {
+		db, err := sqldb.Open(t.Context(), location)
+		if err != nil {
+			return err
+		}
+		return errors.Join(sqldb.Migrate(t.Context(), db, migrations), db.Close())
+	})
+	return open(t, location)
+}
+
+// digest tells one schema from another.
+func digest(t testing.TB, migrations fs.FS) string {
+	t.Helper()
+	h := sha256.New()
+	err := fs.WalkDir(migrations, ".", func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		text, err := fs.ReadFile(migrations, path)
+		fmt.Fprintf(h, "%q %q\n", path, text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // Tables are the tables that migrations make, by name.
@@ -60,7 +94,7 @@ func Tables(t testing.TB, migrations fs.FS) []string {
 	return names
 }
 
-func open(t testing.TB, location string, migrations fs.FS) *sql.DB {
+func open(t testing.TB, location string) *sql.DB {
 	t.Helper()
 	db, err := sqldb.Open(t.Context(), location)
 	if err != nil {
@@ -71,8 +105,5 @@ func open(t testing.TB, location string, migrations fs.FS) *sql.DB {
 			t.Errorf("close the test database: %v", err)
 		}
 	})
-	if err := sqldb.Migrate(t.Context(), db, migrations); err != nil {
-		t.Fatal(err)
-	}
 	return db
 }
