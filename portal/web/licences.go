@@ -211,7 +211,7 @@ func (s *Site) changeLicence(v *visit) error {
 		}
 		return s.showUserLicence(v, e.Kind.Status(), f, e)
 	}
-	return v.backTo("/admin/users/" + v.account + "/licence", licenceSaved)
+	return v.backTo("/admin/users/"+v.account+"/licence", licenceSaved)
 }
 
 // licenceChange is the change that a form or a link asks for.

@@ -65,7 +65,6 @@ func (s *Site) sessions(v *visit) error {
 	return v.render(http.StatusOK, "sessions", p)
 }
 
-
 func (s *Site) sessionsPage(v *visit) (sessionsPage, error) {
 	p := sessionsPage{Tabs: v.accountTabs("sessions")}
 	all, err := s.Store.Sessions(v.r.Context(), v.portal.ID, v.member.Account.ID)

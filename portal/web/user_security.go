@@ -104,5 +104,5 @@ func (s *Site) changeUserSecurity(v *visit) error {
 		}
 		return v.showUserSecurity(e.Kind.Status(), a, e)
 	}
-	return v.backTo("/admin/users/" + a.ID + "/security", done)
+	return v.backTo("/admin/users/"+a.ID+"/security", done)
 }
