@@ -41,6 +41,28 @@ func FoldedWords(s string) []string {
 	})
 }
 
+// maxSearch is how many words a search may have: each is a question to the
+// database for everybody it looks at.
+const maxSearch = 6
+
+// SearchWords are the words that somebody has to be found by. One that another
+// one begins with says nothing more, and is left out.
+func SearchWords(s string) ([]string, error) {
+	var out []string
+	words := FoldedWords(s)
+	slices.Sort(words)
+	for i, w := range words {
+		if i+1 == len(words) || !strings.HasPrefix(words[i+1], w) {
+			out = append(out, w)
+		}
+	}
+	if len(out) > maxSearch {
+		return nil, &discovery.Error{Kind: discovery.Invalid, Field: "q", Code: "query_long",
+			Say: "Search for no more than six words at a time."}
+	}
+	return out, nil
+}
+
 // NameKey sorts accounts as a list of people is expected to be sorted: by family
 // name, given name, then address, whatever the language.
 func NameKey(given, family string, addresses []discovery.Address) []byte {

@@ -189,10 +189,14 @@ func (s *Store) accountQuery(ctx context.Context, portalID string, f portal.Acco
 			f.Query = ""
 		}
 	}
+	words, err := portal.SearchWords(f.Query)
+	if err != nil {
+		return nil, err
+	}
 	// The sets are numbered in a query of their own first: an argument that a query
 	// does not use is an error.
 	best, smallest := -1, few+1
-	build := accountSets(f, s.now().UnixMicro())
+	build := accountSets(f, words, s.now().UnixMicro())
 	probed := build
 	if len(build) == 1 && (f.Status != "" || f.Role != "") {
 		probed = nil // one index has these in the order of the list
@@ -225,10 +229,10 @@ func (s *Store) accountQuery(ctx context.Context, portalID string, f portal.Acco
 
 // accountSets are the conditions of a filter, each to be written into a query
 // whose first argument is the portal.
-func accountSets(f portal.AccountFilter, now int64) []func(*accountQuery) set {
+func accountSets(f portal.AccountFilter, words []string, now int64) []func(*accountQuery) set {
 	var all []func(*accountQuery) set
 	add := func(make func(q *accountQuery) set) { all = append(all, make) }
-	for _, w := range portal.FoldedWords(f.Query) {
+	for _, w := range words {
 		add(func(q *accountQuery) set {
 			from, to := q.arg([]byte(w)), q.arg(append([]byte(w), 0xff)) // no text has this byte
 			between := `word >= ` + from + ` AND word < ` + to

@@ -3,7 +3,9 @@ package store
 import (
 	"database/sql"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -64,6 +66,46 @@ func TestAccountsAreReadByIndexes(t *testing.T) {
 				t.Fatal(err)
 			}
 			wantIndexed(t, db, "accounts", q.ids("ASC", 51), q.args)
+		}
+		if _, err := s.FindAccounts(ctx, "acme", portal.AccountFilter{Query: "a b c d e f g h i j k l m n o p q r s t u v w x y z"}); err == nil {
+			t.Error("a question of 26 words is put to the database")
+		}
+		for name, read := range map[string]func() error{
+			"two words, often": func() error {
+				_, err := s.FindAccounts(ctx, "acme", portal.AccountFilter{Query: strings.Repeat("g f ", 50)})
+				return err
+			},
+			"six words": func() error {
+				_, err := s.FindAccounts(ctx, "acme", portal.AccountFilter{Query: "given family1 family2 family3 family4 family5"})
+				return err
+			},
+			"holders": func() error {
+				all, err := s.LicenceHolders(ctx, "acme", "professional", middle, 51)
+				if len(all) != 51 || !slices.IsSortedFunc(all, func(a, b LicenceHolder) int { return strings.Compare(a.FamilyName, b.FamilyName) }) {
+					t.Errorf("%d holders", len(all))
+				}
+				return err
+			},
+			"invitations": func() error { _, err := s.Invitations(ctx, "acme", 50); return err },
+			"invitations, when all have come": func() error {
+				if _, err := db.ExecContext(ctx, `UPDATE accounts SET status = 'active' WHERE status = 'invited' AND id <> 'account-20'`); err != nil {
+					return err
+				}
+				began := time.Now()
+				all, err := s.Invitations(ctx, "acme", 50)
+				t.Logf("%d invitation in %s", len(all), time.Since(began).Round(10*time.Microsecond))
+				if len(all) != 1 {
+					t.Errorf("%d invitations", len(all))
+				}
+				return err
+			},
+		} {
+			began := time.Now()
+			err := read()
+			t.Logf("%-18s in %s", name, time.Since(began).Round(10*time.Microsecond))
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
 		}
 		for range 2 { // the second time as a browser sees it
 			began := time.Now()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/domicile-sso/domicile/discovery"
@@ -377,8 +378,19 @@ func voidInvitation(ctx context.Context, q querier, a portal.Account, now time.T
 // Invitations are the people who have not come yet, the latest first, at most
 // limit of them.
 func (s *Store) Invitations(ctx context.Context, portalID string, limit int) ([]portal.InvitedAccount, error) {
+	// Where few have not come, they are looked at; else the latest invitations are,
+	// of which most are theirs.
+	from := ` WHERE i.portal = $1 AND a.status = 'invited'`
+	var n int64
+	err := s.db.QueryRowContext(ctx, `SELECT COALESCE(SUM(n), 0) FROM tallies WHERE portal = $1 AND name = 'status:invited'`, portalID).Scan(&n)
+	if err != nil {
+		return nil, failed("read invitations", err)
+	}
+	if n <= few {
+		from += ` AND a.id IN (SELECT id FROM accounts WHERE portal = $1 AND status = 'invited' LIMIT ` + strconv.Itoa(few) + `)`
+	}
 	rows, err := s.db.QueryContext(ctx, `SELECT `+accountColumns+`, i.inviter, i.made, i.ends FROM`+accountTables+`
-		JOIN invitations i ON i.account = a.id WHERE i.portal = $1 AND a.status = 'invited' ORDER BY i.made DESC, a.id LIMIT $2`, portalID, limit)
+		JOIN invitations i ON i.account = a.id`+from+` ORDER BY i.made DESC, a.id LIMIT $2`, portalID, limit)
 	if err != nil {
 		return nil, failed("read invitations", err)
 	}

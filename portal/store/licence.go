@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/domicile-sso/domicile/discovery"
@@ -309,15 +310,16 @@ func (s *Store) LicencesEnding(ctx context.Context, portalID string, before time
 // LicenceHolders are the people with a plan, as lists of people are sorted,
 // after the account named.
 func (s *Store) LicenceHolders(ctx context.Context, portalID, plan, after string, limit int) ([]LicenceHolder, error) {
-	key := []byte{}
-	if after != "" {
-		err := s.db.QueryRowContext(ctx, `SELECT name_key FROM accounts WHERE portal = $1 AND id = $2`, portalID, after).Scan(&key)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return nil, failed("read licences", err)
-		}
+	page, err := s.FindAccounts(ctx, portalID, portal.AccountFilter{Plan: plan, After: after, Limit: limit})
+	if err != nil || len(page.Accounts) == 0 {
+		return nil, err
 	}
-	return s.holders(ctx, `WHERE l.portal = $1 AND l.plan = $2 AND (a.name_key > $3 OR a.name_key = $3 AND a.id > $4)
-		ORDER BY a.name_key, a.id LIMIT $5`, portalID, plan, blob(key), after, limit)
+	q := &accountQuery{args: []any{portalID}}
+	places := make([]string, len(page.Accounts))
+	for i, a := range page.Accounts {
+		places[i] = q.arg(a.ID)
+	}
+	return s.holders(ctx, `WHERE l.portal = $1 AND l.account IN (`+strings.Join(places, ", ")+`) ORDER BY a.name_key, a.id`, q.args...)
 }
 
 func (s *Store) holders(ctx context.Context, where string, args ...any) ([]LicenceHolder, error) {

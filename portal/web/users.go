@@ -170,6 +170,9 @@ func userFilter(q values) (portal.AccountFilter, error) {
 	if f.Query != "" && len(portal.FoldedWords(f.Query)) == 0 {
 		return f, badField("q", "query_empty", "Type a name or an address.")
 	}
+	if _, err := portal.SearchWords(f.Query); err != nil {
+		return f, err
+	}
 	switch f.Status {
 	case "", portal.Active, portal.Invited, portal.Disabled:
 	default:
