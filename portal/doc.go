@@ -18,9 +18,27 @@
 // very connection serves here, and (connection, issuer, subject) says who it is,
 // never the address.
 //
+// Whoever is let through by the first step, a passkey's included, meets
+// [NeedsFactor]: it says whether a second [Factor] is shown, or set up, before
+// there is a session. The same attempt can prove an account for another end: a
+// sensitive change, a merge, or a [Recovery], which is the way back for somebody
+// who has lost every factor and takes an administrator's word as well.
+//
 // What comes of it is a [Session]: a row with an idle and an absolute end and
-// the generation of its account. A new password, a reset and a disabling raise
-// the generation, and every older session is over with its next request.
+// the generation of its account. A new password, a reset, another role, a change
+// of factors and a disabling raise the generation, and every older session is
+// over with its next request. What apps may do is an [Activation], with a
+// generation of its own.
+//
+// An account has one primary address and any number of others ([Alias]), each
+// proven by a mail or by an identity provider. Two accounts of a person are
+// joined in a [Joining] after both were proved. What an account may send and show
+// is its [Licence]; what it may do to others is its [Role], of which
+// [MayManage] lets nobody reach upwards.
+//
+// An organisation changes its own space: the [Settings] that bind everybody in
+// it, the words of its mails ([MailText]), people by the file ([ImportRow]), and
+// the [Way] by which a domain signs in, which can be undone for a while.
 //
 // Nobody is deleted. A disabled account keeps its addresses and its history, is
 // found by nobody, and can be enabled again.

@@ -10,8 +10,13 @@
 // dull page (or, for programs, with an RFC 9457 problem document), and writes one
 // log line that carries the same reference as the page.
 //
+// Every text goes through the [locale] of the person: templates call "t", with the
+// English words as the key, and package localetest finds those without a
+// translation. What was chosen, or what the browser prefers, counts.
+//
 // What a request carries for every page is here too: its reference, its client,
 // and the [Limiter] that counts what a client asks.
 //
-// Pages work without scripts, carry none, and load nothing from anywhere else.
+// Pages work without scripts and load nothing from anywhere else. The one script is
+// for passkeys, which no browser shows without one: [AllowScript].
 package page

@@ -1,10 +1,6 @@
 package web
 
-import (
-	"time"
-
-	"github.com/domicile-sso/domicile/discovery/page"
-)
+import "github.com/domicile-sso/domicile/discovery/page"
 
 // One struct for each file of pages/, under the same name. They hold text that
 // is ready to be shown: addresses are in clear here and nowhere else.
@@ -116,14 +112,8 @@ type accountPasswordPage struct {
 	Rules             []string
 }
 
-// A moment is a time as people and programs read it, in UTC, since the server
-// cannot know where the person is.
+// A moment is a time as people and programs read it: see when and day.
 type moment struct{ Human, Machine string }
 
 // String is the moment for texts that have one in them.
 func (m moment) String() string { return m.Human }
-
-func momentOf(t time.Time) moment {
-	t = t.UTC()
-	return moment{Human: t.Format("2 January 2006, 15:04 UTC"), Machine: t.Format(time.RFC3339)}
-}

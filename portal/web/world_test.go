@@ -398,3 +398,8 @@ func (a answer) want(t testing.TB, status int, heading string) {
 		t.Fatalf("got %d %q to %q, want %d %q; problems: %s", a.StatusCode, a.page.Text("h1"), a.Header.Get("Location"), status, heading, a.page.Text(".summary"))
 	}
 }
+
+// momentOf is a moment as somebody reads it who has chosen nothing.
+func momentOf(t time.Time) moment {
+	return moment{Human: t.Format("2 January 2006, 15:04 UTC"), Machine: t.Format(time.RFC3339)}
+}
