@@ -12,6 +12,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/domicile-sso/domicile/discovery/page/locale"
 )
@@ -55,8 +56,11 @@ type Set struct {
 
 	book       *locale.Book
 	translated bool
-	pages      map[string]map[string]*template.Template // by language and name
+	pages      map[string]func() (parsed, error) // by language
 }
+
+// parsed are the pages in one language, by name.
+type parsed map[string]*template.Template
 
 // New parses pages/*.html of files, each on its own copy of the base layout. A
 // file whose name starts with "_" is not a page: what it defines is shared by all.
@@ -65,7 +69,7 @@ func New(files fs.FS, o Options) (*Set, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Set{log: o.Log, frontDoor: o.FrontDoor, product: cmp.Or(o.Product, "Domicile"), standIn: o.StandIn,
-		reload: o.Reload, translated: len(o.Locales) > 0, pages: map[string]map[string]*template.Template{}}
+		reload: o.Reload, translated: len(o.Locales) > 0, pages: map[string]func() (parsed, error){}}
 	for _, a := range loadAssets() {
 		switch a.name {
 		case "style.css":
@@ -80,16 +84,19 @@ func New(files fs.FS, o Options) (*Set, error) {
 	}
 	for _, l := range locale.Languages() {
 		if s.translated || l.Tag == locale.English {
-			if s.pages[l.Tag], err = parse(files, s.book.Printer(l.Tag)); err != nil {
-				return nil, err
-			}
+			s.pages[l.Tag] = sync.OnceValues(func() (parsed, error) { return parse(files, s.book.Printer(l.Tag)) })
 		}
+	}
+	// Whatever is wrong with a page is wrong with it in English. The others are
+	// parsed when somebody reads them.
+	if _, err = s.pages[locale.English](); err != nil {
+		return nil, err
 	}
 	return s, nil
 }
 
 // parse reads all pages in one language.
-func parse(files fs.FS, p *locale.Printer) (map[string]*template.Template, error) {
+func parse(files fs.FS, p *locale.Printer) (parsed, error) {
 	base, err := template.New("base.html").Option("missingkey=error").Funcs(words(p)).ParseFS(layout, "layout/base.html", "layout/form.html")
 	if err != nil {
 		return nil, fmt.Errorf("parse layout: %w", err)
@@ -111,7 +118,7 @@ func parse(files fs.FS, p *locale.Printer) (map[string]*template.Template, error
 			return nil, fmt.Errorf("parse shared templates: %w", err)
 		}
 	}
-	pages := map[string]*template.Template{}
+	pages := parsed{}
 	if pages["error"], err = parsePage(base, layout, "layout/error.html"); err != nil {
 		return nil, err
 	}
@@ -140,12 +147,17 @@ func parsePage(base *template.Template, files fs.FS, file string) (*template.Tem
 }
 
 // Template returns a parsed page, for tests that check it against its struct.
-func (s *Set) Template(name string) *template.Template { return s.pages[locale.English][name] }
+func (s *Set) Template(name string) *template.Template { return s.english()[name] }
+
+func (s *Set) english() parsed {
+	pages, _ := s.pages[locale.English]() // New has seen to it
+	return pages
+}
 
 // Names lists the pages of the set, without the error page.
 func (s *Set) Names() []string {
 	names := []string{}
-	for name := range s.pages[locale.English] {
+	for name := range s.english() {
 		if name != "error" {
 			names = append(names, name)
 		}
@@ -173,7 +185,11 @@ type envelope struct {
 // when it says it has problems (see [Form]) the title begins with "Error:".
 func (s *Set) Render(w http.ResponseWriter, r *http.Request, status int, name string, data any) error {
 	lang := s.language(r)
-	t, ok := s.pages[lang][name]
+	pages, err := s.pages[lang]()
+	if err != nil {
+		return fmt.Errorf("render %s: %w", name, err)
+	}
+	t, ok := pages[name]
 	if !ok {
 		return fmt.Errorf("render %s: no such page", name)
 	}

@@ -22,7 +22,7 @@ import (
 
 // Patience bounds each wait. It is long because two cores may be building and
 // testing everything else meanwhile; a healthy step takes a few milliseconds.
-const Patience = 30 * time.Second
+const Patience = 90 * time.Second
 
 // suite is what all tests of this process share: the build of the binary, its
 // servers, the ports they were given. It ends with the process.
