@@ -153,20 +153,40 @@ func (s *Store) SessionByToken(ctx context.Context, portalID string, token porta
 	return touched, nil
 }
 
-func (s *Store) readSession(ctx context.Context, portalID string, token portal.Secret) (ses portal.Session, generation int64, err error) {
-	var method string
-	var started, seen, idle, absolute, proved int64
-	a, err := scanAccount(s.db.QueryRowContext(ctx, `SELECT `+accountColumns+`,
-		s.generation, s.method, s.connection, s.kept, s.started, s.seen, s.idle, s.absolute, s.id, s.proved, s.network, s.agent, s.country
+func (s *Store) readSession(ctx context.Context, portalID string, token portal.Secret) (portal.Session, int64, error) {
+	var row sessionRow
+	a, err := scanAccount(s.db.QueryRowContext(ctx, `SELECT `+accountColumns+`, `+sessionColumns+`
 		FROM`+accountTables+`JOIN sessions s ON s.account = a.id WHERE s.digest = $1 AND s.portal = $2`, token.Digest(), portalID),
-		&generation, &method, &ses.Connection, &ses.Kept, &started, &seen, &idle, &absolute, &ses.ID, &proved, &ses.Network, &ses.Agent, &ses.Country)
+		row.fields()...)
 	if errors.Is(err, sql.ErrNoRows) {
-		return ses, 0, portal.ErrNoSession
+		return portal.Session{}, 0, portal.ErrNoSession
 	}
-	ses.Account, ses.Method = a.Account, discovery.SignIn(method)
-	ses.Started, ses.Seen, ses.Idle, ses.Absolute = when(started), when(seen), when(idle), when(absolute)
-	ses.Proved = when(proved)
-	return ses, generation, err
+	ses := row.session()
+	ses.Account = a.Account
+	return ses, row.generation, err
+}
+
+// sessionColumns are what a sessionRow is read from, of sessions s.
+const sessionColumns = `s.id, s.generation, s.method, s.connection, s.kept, s.started, s.seen, s.idle, s.absolute,
+	s.proved, s.network, s.agent, s.country`
+
+type sessionRow struct {
+	ses                                               portal.Session
+	method                                            string
+	generation, started, seen, idle, absolute, proved int64
+}
+
+func (r *sessionRow) fields() []any {
+	return []any{&r.ses.ID, &r.generation, &r.method, &r.ses.Connection, &r.ses.Kept, &r.started, &r.seen, &r.idle, &r.absolute,
+		&r.proved, &r.ses.Network, &r.ses.Agent, &r.ses.Country}
+}
+
+// session is the row without what other tables know: account and portal.
+func (r *sessionRow) session() portal.Session {
+	ses := r.ses
+	ses.Method, ses.Proved = discovery.SignIn(r.method), when(r.proved)
+	ses.Started, ses.Seen, ses.Idle, ses.Absolute = when(r.started), when(r.seen), when(r.idle), when(r.absolute)
+	return ses
 }
 
 // SignOut ends one session, and says what the IdP has to be told. Without a

@@ -19,8 +19,8 @@ func (s *Store) Sessions(ctx context.Context, portalID, accountID string) ([]por
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.db.QueryContext(ctx, `SELECT id, generation, method, connection, kept, started, seen, idle, absolute, proved, network, agent, country
-		FROM sessions WHERE account = $1 AND portal = $2 ORDER BY seen DESC, started DESC`, accountID, portalID)
+	rows, err := s.db.QueryContext(ctx, `SELECT `+sessionColumns+` FROM sessions s
+		WHERE s.account = $1 AND s.portal = $2 ORDER BY s.seen DESC, s.started DESC`, accountID, portalID)
 	if err != nil {
 		return nil, failed("read sessions", err)
 	}
@@ -28,17 +28,13 @@ func (s *Store) Sessions(ctx context.Context, portalID, accountID string) ([]por
 	now := s.now()
 	var out []portal.Session
 	for rows.Next() {
-		ses := portal.Session{Account: a.Account, Portal: p}
-		var method string
-		var generation, started, seen, idle, absolute, proved int64
-		err := rows.Scan(&ses.ID, &generation, &method, &ses.Connection, &ses.Kept, &started, &seen, &idle, &absolute, &proved,
-			&ses.Network, &ses.Agent, &ses.Country)
-		if err != nil {
+		var row sessionRow
+		if err := rows.Scan(row.fields()...); err != nil {
 			return nil, failed("read sessions", err)
 		}
-		ses.Method = discovery.SignIn(method)
-		ses.Started, ses.Seen, ses.Idle, ses.Absolute, ses.Proved = when(started), when(seen), when(idle), when(absolute), when(proved)
-		if ses.Live(generation, now) == nil {
+		ses := row.session()
+		ses.Account, ses.Portal = a.Account, p
+		if ses.Live(row.generation, now) == nil {
 			out = append(out, ses)
 		}
 	}
