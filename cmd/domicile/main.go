@@ -74,7 +74,10 @@ func rootCommand() *cobra.Command {
 A person types an address on the global page and ends up signed in at the right
 portal, in the right jurisdiction, through the right federation.
 
-To see it at work: domicile demo`,
+To see it at work: domicile demo
+
+The exit code of every command is 0 when it was done, 1 when it could not be done,
+and 2 when it was not understood.`,
 		Version:           version(),
 		SilenceErrors:     true,
 		SilenceUsage:      true,
