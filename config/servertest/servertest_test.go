@@ -29,7 +29,7 @@ func TestPostgresGivesFreshDatabases(t *testing.T) {
 }
 
 func TestPostgresCopiesWhatWasFilledIn(t *testing.T) {
-	fills := 0
+	fills, key := 0, t.TempDir() // another one each time, also with -count
 	fill := func(url string) error {
 		fills++
 		db, err := sql.Open("pgx", url)
@@ -40,7 +40,7 @@ func TestPostgresCopiesWhatWasFilledIn(t *testing.T) {
 		return errors.Join(err, db.Close())
 	}
 	for range 2 {
-		db, err := sql.Open("pgx", PostgresWith(t, t.Name(), fill))
+		db, err := sql.Open("pgx", PostgresWith(t, key, fill))
 		if err != nil {
 			t.Fatal(err)
 		}
