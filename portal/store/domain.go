@@ -153,6 +153,27 @@ func domainFor(ctx context.Context, q querier, portalID, name string) (portal.Do
 	return d, ok, nil
 }
 
+// allowsPassword reports whether somebody who comes by an address may use a portal
+// password. An organisation that has switched passwords off has done so for its
+// people, whichever of their addresses they type: for those whose primary one is
+// in its domain.
+func allowsPassword(ctx context.Context, q querier, portalID string, typed discovery.Address, a *account) (bool, error) {
+	all, err := readDomains(ctx, q, portalID)
+	if err != nil {
+		return false, err
+	}
+	names := []string{typed.Domain()}
+	if a != nil {
+		names = append(names, a.Primary.Domain())
+	}
+	for _, name := range names {
+		if d, ok := covering(all, name, func(d portal.Domain) portal.Domain { return d }); ok && !d.AllowsPassword() {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
 // covering is the most specific of all whose domain covers a name.
 func covering[T any](all []T, name string, domain func(T) portal.Domain) (found T, ok bool) {
 	for _, candidate := range portal.Candidates(name) {

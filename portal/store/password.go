@@ -25,13 +25,13 @@ func (s *Store) guess(ctx context.Context, portalID string, v portal.Visitor, ad
 	if g.account, err = accountByAddress(ctx, s.db, portalID, address); err != nil {
 		return g, failed("read account", err)
 	}
-	d, ok, err := domainFor(ctx, s.db, portalID, address.Domain())
+	allowed, err := allowsPassword(ctx, s.db, portalID, address, g.account)
 	if err != nil {
 		return g, failed("read domains", err)
 	}
 	known := false
 	switch {
-	case ok && !d.AllowsPassword():
+	case !allowed:
 		g.why = "password_not_allowed"
 	case g.account == nil:
 		g.why = "account_unknown"

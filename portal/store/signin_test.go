@@ -322,3 +322,27 @@ func TestStoredHashes(t *testing.T) {
 		}
 	})
 }
+
+// An organisation that has switched portal passwords off has done so for its
+// people, whichever of their addresses they type.
+func TestNoPasswordByAnAlias(t *testing.T) {
+	each(t, func(t *testing.T, x *fixture) {
+		ada := x.account("ada@cloud.example")
+		x.confirm(ada, "ada@private.example")
+		x.mustSignIn("one", "ada@private.example", good)
+		x.domain(portal.Domain{Name: "cloud.example", Portal: "acme", Connection: "acme-saml"})
+
+		for _, address := range []string{"ada@cloud.example", "ada@private.example"} {
+			if in, err := x.signIn("two", address, good); err == nil {
+				t.Errorf("%s: signed in: %+v", address, in)
+			}
+			if !x.audited("session.refused", "password_not_allowed") {
+				t.Errorf("%s: not audited", address)
+			}
+			if err := x.RequestReset(x.ctx, "acme", visitor("two"), addr(t, address)); err != nil {
+				t.Fatal(err)
+			}
+			x.letter(portal.SSOLetter)
+		}
+	})
+}

@@ -140,8 +140,12 @@ func (s *Store) answerReset(ctx context.Context, id, portalID string, r sealedLe
 		if err != nil {
 			return err
 		}
+		allowed, err := allowsPassword(ctx, u, portalID, address, a)
+		if err != nil {
+			return err
+		}
 		needs := a.hash != "" || ok && d.Connection == "" // as after a move from the organisation's own sign-in
-		l := portal.Letter{Kind: portal.ResetAnswer(a.Account, needs, !ok || d.AllowsPassword()), To: address}
+		l := portal.Letter{Kind: portal.ResetAnswer(a.Account, needs, allowed), To: address}
 		u.audit(portal.Event{Account: a.ID, Action: "password.reset_requested", Code: string(l.Kind)})
 		if l.Kind == portal.ResetLetter {
 			var t portal.Token
@@ -181,11 +185,11 @@ func (s *Store) ResetPassword(ctx context.Context, portalID string, v portal.Vis
 		if err != nil {
 			return u.refuseKnown(no, err)
 		}
-		d, ok, err := domainFor(ctx, u, portalID, t.Address.Domain())
+		allowed, err := allowsPassword(ctx, u, portalID, t.Address, a)
 		if err != nil {
 			return err
 		}
-		if a.Status != portal.Active || ok && !d.AllowsPassword() {
+		if a.Status != portal.Active || !allowed {
 			return u.refuse(no, portal.ErrLink)
 		}
 		if err := u.secure(ctx, a, hash); err != nil {

@@ -99,7 +99,7 @@ func samples() map[string]map[string]any {
 		},
 		"profile":           profileSamples(),
 		"addresses":         addressesSamples(),
-		"addresses_confirm": {"any": addressConfirmPage{Address: "ada@new.example", Account: who, Token: handle, Way: "Signs in with your portal password."}},
+		"addresses_confirm": {"any": addressConfirmPage{Address: "ada@new.example", Account: who, Token: handle, Way: "Signs in with a portal password."}},
 		"addresses_user":    addressesUserSamples(),
 		"merge":             {"any": mergePage{Address: "ada@new.example", Account: who, Token: handle}},
 		"merge_summary":     mergeSamples(),
