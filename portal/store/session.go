@@ -131,16 +131,12 @@ func (s *Store) SessionByToken(ctx context.Context, portalID string, token porta
 	if err != nil {
 		return portal.Session{}, failed("read settings", err)
 	}
-	lifetimes := set.Lifetimes.Within(s.Lifetimes)
-	ses = lifetimes.Shorten(ses)
-	if err := ses.Live(generation, now); err != nil {
-		return portal.Session{}, err
-	}
 	if ses.Portal, err = s.PortalByID(ctx, portalID); err != nil {
 		return portal.Session{}, err
 	}
-	if ses.Kept && !ses.Portal.KeepSigned && now.Sub(ses.Started) >= lifetimes.Absolute {
-		return portal.Session{}, portal.ErrNoSession // the portal's switch was turned off since (S15)
+	lifetimes := set.Lifetimes.Within(s.Lifetimes)
+	if ses, err = counting(ses, generation, lifetimes, now); err != nil {
+		return portal.Session{}, err
 	}
 	touched, note := lifetimes.Touch(ses, now)
 	if note {
@@ -151,6 +147,20 @@ func (s *Store) SessionByToken(ctx context.Context, portalID string, token porta
 		}
 	}
 	return touched, nil
+}
+
+// counting is a session with the lengths that hold for it at now: the portal may
+// have made them shorter since it started. It is portal.ErrNoSession when the
+// session is over.
+func counting(ses portal.Session, generation int64, l portal.Lifetimes, now time.Time) (portal.Session, error) {
+	ses = l.Shorten(ses)
+	if err := ses.Live(generation, now); err != nil {
+		return portal.Session{}, err
+	}
+	if ses.Kept && !ses.Portal.KeepSigned && now.Sub(ses.Started) >= l.Absolute {
+		return portal.Session{}, portal.ErrNoSession // the portal's switch was turned off since (S15)
+	}
+	return ses, nil
 }
 
 func (s *Store) readSession(ctx context.Context, portalID string, token portal.Secret) (portal.Session, int64, error) {

@@ -19,6 +19,11 @@ func (s *Store) Sessions(ctx context.Context, portalID, accountID string) ([]por
 	if err != nil {
 		return nil, err
 	}
+	set, err := readSettings(ctx, s.db, portalID)
+	if err != nil {
+		return nil, failed("read settings", err)
+	}
+	lifetimes := set.Lifetimes.Within(s.Lifetimes)
 	rows, err := s.db.QueryContext(ctx, `SELECT `+sessionColumns+` FROM sessions s
 		WHERE s.account = $1 AND s.portal = $2 ORDER BY s.seen DESC, s.started DESC`, accountID, portalID)
 	if err != nil {
@@ -34,7 +39,7 @@ func (s *Store) Sessions(ctx context.Context, portalID, accountID string) ([]por
 		}
 		ses := row.session()
 		ses.Account, ses.Portal = a.Account, p
-		if ses.Live(row.generation, now) == nil {
+		if ses, err := counting(ses, row.generation, lifetimes, now); err == nil {
 			out = append(out, ses)
 		}
 	}

@@ -83,7 +83,7 @@ func TestSettingsWithinBounds(t *testing.T) {
 // A portal's shorter sessions end those that are there, too.
 func TestSessionLengthsOfAPortal(t *testing.T) {
 	each(t, func(t *testing.T, x *fixture) {
-		x.account("ian@cloud.example")
+		ian := x.account("ian@cloud.example")
 		before := x.mustSignIn("one", "ian@cloud.example", good).Token
 		if err := x.put(func(s *portal.Settings) { s.Lifetimes.Idle, s.Lifetimes.Absolute = 10*time.Minute, 30*time.Minute }); err != nil {
 			t.Fatal(err)
@@ -98,6 +98,9 @@ func TestSessionLengthsOfAPortal(t *testing.T) {
 		x.clock.add(5 * time.Minute)
 		if x.live(before) || x.live(after) {
 			t.Error("beyond half an hour in all")
+		}
+		if all, err := x.Sessions(x.ctx, "acme", ian.ID); err != nil || len(all) != 0 {
+			t.Errorf("%d sessions are listed (%v)", len(all), err)
 		}
 		idle := x.mustSignIn("three", "ian@cloud.example", good).Token
 		x.clock.add(11 * time.Minute)
