@@ -132,3 +132,31 @@ func TestMergeEndsOtherSessions(t *testing.T) {
 		}
 	})
 }
+
+// ADM-07: an address that its account gave up and that is invited anew is a new
+// person: another ID, and nothing of the one who had it.
+func TestAddressOfAnotherIsANewPerson(t *testing.T) {
+	each(t, func(t *testing.T, x *fixture) {
+		_, _ = x.withTOTP(ian)
+		who := x.found(ian)
+		x.role(who, portal.Owner)
+		x.confirm(who, "shared@elsewhere.example")
+		if err := x.RemoveAlias(x.ctx, "acme", as(who), "", addr(t, "shared@elsewhere.example")); err != nil {
+			t.Fatal(err)
+		}
+		if changed, err := x.Invite(x.ctx, portal.Visitor{}, portal.Invitation{Portal: "acme", Address: addr(t, "shared@elsewhere.example")}); err != nil || !changed {
+			t.Fatalf("invite: %t, %v", changed, err)
+		}
+		after := x.found("shared@elsewhere.example")
+		if after.ID == who.ID || after.Role != portal.Member || after.Status != portal.Invited || after.GivenName != "" {
+			t.Errorf("%+v inherits from %+v", after, who)
+		}
+		ways, err := x.Ways(x.ctx, "acme", after.ID)
+		if err != nil || len(ways.Factors) > 0 || ways.Codes > 0 {
+			t.Errorf("%+v, %v", ways, err)
+		}
+		if n := x.count(`activations WHERE account = $1`, after.ID) + x.count(`usages WHERE account = $1`, after.ID) + x.count(`identities WHERE account = $1`, after.ID); n > 0 {
+			t.Errorf("%d rows were inherited", n)
+		}
+	})
+}
