@@ -298,7 +298,7 @@ func keyNowhere(t *testing.T, w *world) {
 		t.Errorf("%d codes, %q: %d %s", len(codes)-1, a.Header.Get("Cache-Control"), a.Status, a.text())
 	}
 	w.quiet(t, mark, codes...)
-	for table, rows := range w.rows(t, w.home(acme).DB) {
+	for table, rows := range w.rows(t, w.home(acme).DB).rows {
 		for _, c := range codes {
 			if strings.Contains(fmt.Sprint(rows), c) {
 				t.Errorf("in the table %s", table)
