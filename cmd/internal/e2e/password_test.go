@@ -187,6 +187,7 @@ func TestChangePassword(t *testing.T) {
 		b := browser(t, scripts)
 		d.signIn(b, "Initech", ian)
 		b.press("Your account")
+		b.press("Security")
 		b.look("account-password")
 		b.press("Change your password")
 		b.look("account-password-change")

@@ -104,7 +104,7 @@ func (f *fleet) alone(t *testing.T, own string) {
 	f.front.Kill()
 
 	half.atOpenID(f, atTheirs).home(f.globex, gus, "US")
-	visit(t).open(f.acme+"/account").enter(ada).atSAML(f, atTheirs).at(f.acme, "/account").sees(http.StatusOK, ada)
+	visit(t).open(f.acme+"/account").enter(ada).atSAML(f, atTheirs).at(f.acme, "/account/profile").sees(http.StatusOK, ada)
 	visit(t).open(f.globex+"/").enter(gus).atOpenID(f, atTheirs).home(f.globex, gus, "US")
 	visit(t).open(f.initech+"/").enter(ian).submit("Sign in", "password", own).home(f.initech, ian, "US")
 	for _, r := range []*region{f.eu, f.us} {
@@ -149,7 +149,7 @@ func (f *fleet) restarts(t *testing.T, own string) {
 	f.startRegion(f.us)
 
 	// The person presses the button once more, on the page still before them.
-	password.submit("Sign in", "password", own).at(f.initech, "/account").sees(http.StatusOK, ian)
+	password.submit("Sign in", "password", own).at(f.initech, "/account/profile").sees(http.StatusOK, ian)
 	federated.atOpenID(f, atTheirs).home(f.globex, gus, "US")
 	early.open(unopened).at(f.initech, "/login/password").submit("Sign in", "password", own).home(f.initech, ian, "US")
 	code.open(answer).home(f.globex, gus, "US")

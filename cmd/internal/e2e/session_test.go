@@ -61,7 +61,7 @@ func TestPageFirstAskedFor(t *testing.T) {
 		b.fill("password", d.passwords["ian@initech.example"])
 		b.press("Sign in")
 		b.at(initech, "/account")
-		b.sees("Your account")
+		b.sees("Licence and profile")
 
 		b = browser(t, scripts)
 		b.open(acme + "/account")
@@ -70,7 +70,7 @@ func TestPageFirstAskedFor(t *testing.T) {
 		d.atIDP(b, "/acme", "ada@acme.example")
 		d.samlBack(b)
 		b.at(acme, "/account")
-		b.sees("Your account")
+		b.sees("Licence and profile")
 	})
 }
 

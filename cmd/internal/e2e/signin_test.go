@@ -79,6 +79,7 @@ func TestSAML(t *testing.T) {
 		b.arrived(d.portal("Acme Corporation"), home{"ada@acme.example", "Acme Corporation", "EU", "SAML"})
 		b.look("home-saml")
 		b.press("Your account")
+		b.press("Sessions and apps")
 		b.sees("This session")
 		b.look("account-saml")
 	})
