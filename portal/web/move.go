@@ -37,7 +37,6 @@ type domainRow struct {
 	Name, Way string
 	End       moment // of the connection's last certificate
 	EndBadge  string // how near that is; empty: far away
-	Ended     bool
 	People    string
 	Last      moment // when somebody signed in through the connection
 	Move      string // local path
@@ -144,7 +143,7 @@ func (s *Site) connectionsPage(v *visit) (connectionsPage, error) {
 		}
 		if c := d.Connection; c != nil {
 			row.End, row.Last = v.day(c.End), v.when(c.LastSignIn)
-			row.EndBadge, row.Ended = v.ending(c.End)
+			row.EndBadge, _ = v.ending(c.End)
 		}
 		p.Domains = append(p.Domains, row)
 	}
