@@ -95,7 +95,7 @@ func newTab(t testing.TB, ctx context.Context, scripts bool) *tab {
 	}
 	b.do("opening a tab",
 		call(cdplog.Enable, cdp.Empty{}),
-		call(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !scripts}))
+		runScripts(scripts))
 	t.Cleanup(func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -104,6 +104,11 @@ func newTab(t testing.TB, ctx context.Context, scripts bool) *tab {
 		}
 	})
 	return b
+}
+
+// runScripts switches the scripts of pages on or off.
+func runScripts(on bool) chromedp.Action[chromedp.Void] {
+	return call(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !on})
 }
 
 // call is a command of the browser as a step.
@@ -249,6 +254,19 @@ func (b *tab) next(what string, n int) {
 		}
 		return eval[bool](b, `document.readyState === "complete"`)
 	})
+	if !b.scripts && b.hasScript() {
+		suite.carriesScript(b.t)
+	}
+}
+
+// hasScript says whether the page has anything to run.
+func (b *tab) hasScript() bool {
+	b.t.Helper()
+	has, err := eval[bool](b, `document.scripts.length > 0`)
+	if err != nil {
+		b.t.Fatalf("looking for scripts: %v\n%s", err, b.where())
+	}
+	return has
 }
 
 // open types a URL into the tab.

@@ -1,8 +1,8 @@
 // Package e2e drives the real binary with a real browser, as people do, and
 // signs people in through identity providers that none of us wrote.
 //
-// It has tests only. Each flow is walked twice: with scripts and with scripts
-// off. Every page that is reached is looked at once, wide and narrow, light and
+// It has tests only. Each flow is walked with scripts off, and once more with
+// scripts if a page on its way carries any. Every page that is reached is looked at once, wide and narrow, light and
 // dark: axe-core must find nothing serious, and nothing may stick out at the
 // side. With E2E_SHOTS=folder the pictures are kept there.
 //

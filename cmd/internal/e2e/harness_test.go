@@ -69,31 +69,44 @@ func (f *findings) Errorf(format string, args ...any) {
 	f.all = append(f.all, fmt.Sprintf(format, args...))
 }
 
-// TestHarnessFinds shows it a page with a bit of everything that is wrong.
+// TestHarnessFinds shows it a page with a bit of everything that is wrong, and one
+// that has no script.
 func TestHarnessFinds(t *testing.T) {
+	const script = `<script>1</script>`
 	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", "script-src 'none'")
-		fmt.Fprint(w, `<!doctype html><html><title>Bad</title><meta name="viewport" content="width=device-width">
-<img src="http://outside.example/x.png"><script>1</script><p style="color:#aaa;background:#fff">faint</p>
-<div style="width:900px" id="broad">broad</div></html>`)
+		body := `<!doctype html><html><title>Bad</title><meta name="viewport" content="width=device-width">
+<img src="http://outside.example/x.png">` + script + `<p style="color:#aaa;background:#fff">faint</p>
+<div style="width:900px" id="broad">broad</div></html>`
+		if r.URL.Path == "/plain" {
+			body = strings.Replace(body, script, "", 1)
+		}
+		fmt.Fprint(w, body)
 	}))
 	defer site.Close()
-	f := &findings{TB: t}
-	b := browser(t, true)
-	b.t = f
-	b.open(strings.Replace(site.URL, "127.0.0.1", "bad.localhost", 1))
-	b.look("harness-bad")
-
-	b.mu.Lock()
-	got := strings.Join(append(f.all, b.faults...), "\n")
-	b.faults = nil
-	b.mu.Unlock()
-	for _, want := range []string{
+	wants := []string{
 		"image-alt (critical)", "color-contrast (serious)", "narrow-dark: sticks out at the side:\n<div style=\"width:900px\"",
-		"sent beyond this machine: http://outside.example/x.png", "Content Security Policy",
-	} {
-		if !strings.Contains(got, want) {
-			t.Errorf("not found: %s, in\n%s", want, got)
+		"sent beyond this machine: http://outside.example/x.png",
+	}
+	for _, scripts := range []bool{true, false} {
+		f := &findings{TB: t}
+		b := browser(t, scripts)
+		b.t = f
+		path, wants := "/plain", wants
+		if scripts {
+			path, wants = "/", append(wants, "Content Security Policy")
+		}
+		b.open(strings.Replace(site.URL, "127.0.0.1", "bad.localhost", 1) + path)
+		b.look("harness-bad" + strings.ReplaceAll(path, "/", "-"))
+
+		b.mu.Lock()
+		got := strings.Join(append(f.all, b.faults...), "\n")
+		b.faults = nil
+		b.mu.Unlock()
+		for _, want := range wants {
+			if !strings.Contains(got, want) {
+				t.Errorf("with scripts %t: not found: %s, in\n%s", scripts, want, got)
+			}
 		}
 	}
 }

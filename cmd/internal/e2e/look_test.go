@@ -35,16 +35,17 @@ var sights = []sight{
 var looked sync.Map
 
 // look checks the page for barriers and for parts that stick out, in every
-// sight, and takes its picture. The page goes by its name; the first tab with
-// scripts that comes by looks.
+// sight, and takes its picture. The page goes by its name; the first tab that
+// comes by looks, and at a page with a script the first one that runs it.
 func (b *tab) look(name string) {
 	b.t.Helper()
-	if !b.scripts { // axe-core needs them; the page is the same
+	if !b.scripts && b.hasScript() {
 		return
 	}
 	if _, done := looked.LoadOrStore(name, true); done {
 		return
 	}
+	b.do("letting axe-core run", runScripts(true))
 	if _, err := eval[bool](b, servertest.Axe(b.t)+"; true"); err != nil {
 		b.t.Fatalf("loading axe-core into %s: %v", name, err)
 	}
@@ -55,7 +56,7 @@ func (b *tab) look(name string) {
 		b.barriers(name, s)
 		b.picture(name, s)
 	}
-	b.do("putting the window back", call(emulation.ClearDeviceMetricsOverride, cdp.Empty{}),
+	b.do("putting the window back", runScripts(b.scripts), call(emulation.ClearDeviceMetricsOverride, cdp.Empty{}),
 		call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{}))
 	// The browser answers before the page has its old size. What is clicked on
 	// until then is where the page no longer has it.
