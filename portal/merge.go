@@ -129,9 +129,11 @@ var errMergeOver = &discovery.Error{Kind: discovery.Conflict, Code: "merge_over"
 	Say: "One of the two accounts has become part of another one in the meantime. Nothing was changed."}
 
 // NeedsProof reports whether somebody has to sign in to the account before it is
-// joined. Of an invitation that nobody has answered the mailbox is all there is
-// to prove, and a link that was sent there has done that.
-func (a Account) NeedsProof() bool { return a.Status != Invited }
+// joined. An invitation that nobody has answered is taken up by what its mailbox
+// holds, and a link that was sent there has proven that. Not so where people come
+// in by their organisation's sign-in alone (passwords is false): a mailbox would
+// not let its owner in, and does not let them join it either.
+func (a Account) NeedsProof(passwords bool) bool { return a.Status != Invited || !passwords }
 
 // ErrMerged: an account that has become part of another is disabled for good:
 // everything that was its own is the other's now.

@@ -98,8 +98,11 @@ func TestMergedStaysMerged(t *testing.T) {
 		t.Error(err)
 	}
 	for status, want := range map[portal.Status]bool{portal.Active: true, portal.Invited: false, portal.Disabled: true} {
-		if (portal.Account{Status: status}).NeedsProof() != want {
+		if (portal.Account{Status: status}).NeedsProof(true) != want {
 			t.Errorf("%s: proof needed is not %t", status, want)
+		}
+		if !(portal.Account{Status: status}).NeedsProof(false) {
+			t.Errorf("%s: without passwords a mailbox is enough", status)
 		}
 	}
 }

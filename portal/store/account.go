@@ -141,8 +141,9 @@ func (u *unit) setStatus(ctx context.Context, a *portal.Account, status portal.S
 }
 
 // endEverything ends an account's sessions and voids its links: after a reset,
-// a disabling, a first proof. What was begun before gets nowhere.
-func (u *unit) endEverything(ctx context.Context, accountID string) (generation int64, err error) {
+// a disabling, a first proof. What was begun before gets nowhere, but for the
+// attempt called keep, in which this is done; empty: none.
+func (u *unit) endEverything(ctx context.Context, accountID string, keep portal.Secret) (generation int64, err error) {
 	err = u.QueryRowContext(ctx, `UPDATE accounts SET generation = generation + 1 WHERE id = $1 RETURNING generation`, accountID).Scan(&generation)
 	if err != nil {
 		return 0, err
@@ -158,8 +159,13 @@ func (u *unit) endEverything(ctx context.Context, accountID string) (generation 
 			return 0, err
 		}
 	}
-	_, err = u.ExecContext(ctx, `DELETE FROM attempts WHERE portal = $1 AND address IN
-		(SELECT address FROM addresses WHERE account = $2 AND confirmed > 0)`, u.portal, accountID)
+	_, err = u.ExecContext(ctx, `DELETE FROM attempts WHERE portal = $1 AND digest <> $3 AND address IN
+		(SELECT address FROM addresses WHERE account = $2 AND confirmed > 0)`, u.portal, accountID, blob(keep.Digest()))
+	if err != nil {
+		return 0, err
+	}
+	// A request for help goes as well: the link that withdraws it has just become void.
+	_, err = u.ExecContext(ctx, `UPDATE recoveries SET expires = $1 WHERE account = $2 AND finished = 0 AND expires > $1`, micros(u.now), accountID)
 	if err != nil {
 		return 0, err
 	}

@@ -83,7 +83,7 @@ func (s *Store) SignInFederated(ctx context.Context, portalID string, v portal.V
 				return err
 			}
 		}
-		a, err := u.apply(ctx, arrival, verdict)
+		a, err := u.apply(ctx, arrival, verdict, portal.Secret(f.Handle))
 		if err != nil {
 			return err
 		}
@@ -200,8 +200,8 @@ func (u *unit) gather(ctx context.Context, id federation.Identity) (a portal.Arr
 	return a, err
 }
 
-// apply does what the verdict says.
-func (u *unit) apply(ctx context.Context, a portal.Arrival, v portal.Verdict) (acc portal.Account, err error) {
+// apply does what the verdict says. handle is the attempt's, which goes on.
+func (u *unit) apply(ctx context.Context, a portal.Arrival, v portal.Verdict, handle portal.Secret) (acc portal.Account, err error) {
 	id := a.Identity
 	if v.Account == nil {
 		acc = portal.Account{Status: portal.Active, Primary: a.Address, GivenName: id.GivenName, FamilyName: id.FamilyName}
@@ -216,7 +216,7 @@ func (u *unit) apply(ctx context.Context, a portal.Arrival, v portal.Verdict) (a
 		acc = *v.Account
 	}
 	if v.Wipe {
-		if acc.Generation, err = u.wipe(ctx, acc.ID); err != nil {
+		if acc.Generation, err = u.wipe(ctx, acc.ID, handle); err != nil {
 			return acc, err
 		}
 		u.audit(portal.Event{Account: acc.ID, Action: "account.secrets_wiped", Target: id.Connection})
@@ -244,8 +244,9 @@ func (u *unit) apply(ctx context.Context, a portal.Arrival, v portal.Verdict) (a
 }
 
 // wipe drops whatever was attached to an account before its address was ever
-// proven: somebody else may have put it there.
-func (u *unit) wipe(ctx context.Context, accountID string) (generation int64, err error) {
+// proven: somebody else may have put it there. The attempt called handle goes on:
+// it is the one of whoever proves the address now.
+func (u *unit) wipe(ctx context.Context, accountID string, handle portal.Secret) (generation int64, err error) {
 	for _, q := range []string{
 		`DELETE FROM credentials WHERE account = $1`,
 		`DELETE FROM identities WHERE account = $1`,
@@ -261,7 +262,7 @@ func (u *unit) wipe(ctx context.Context, accountID string) (generation int64, er
 	if err = u.removeActivations(ctx, accountID); err != nil {
 		return 0, err
 	}
-	return u.endEverything(ctx, accountID)
+	return u.endEverything(ctx, accountID, handle)
 }
 
 // adopt makes an address the IdP now names, free and in its proven domain, the

@@ -13,12 +13,16 @@ import (
 // leg starts a federated leg of a new attempt of a browser.
 func (x *fixture) leg(browser, connection string) portal.Federated {
 	x.t.Helper()
-	v := visitor(browser)
-	h, err := x.StartAttempt(x.ctx, "acme", v, portal.Attempt{ReturnTo: "/inbox?m=1"})
+	return x.legOf(visitor(browser), connection, portal.Attempt{ReturnTo: "/inbox?m=1"})
+}
+
+func (x *fixture) legOf(v portal.Visitor, connection string, att portal.Attempt) portal.Federated {
+	x.t.Helper()
+	h, err := x.StartAttempt(x.ctx, "acme", v, att)
 	if err != nil {
 		x.t.Fatal(err)
 	}
-	fa := federation.Attempt{ID: "sso-" + browser, Connection: connection, RequestID: "id-" + h, State: "state-" + h,
+	fa := federation.Attempt{ID: "sso-" + h, Connection: connection, RequestID: "id-" + h, State: "state-" + h,
 		Nonce: "nonce-" + h, Verifier: "verifier-" + h, Started: x.clock.now(), Expires: x.clock.now().Add(portal.FederationLife)}
 	if err := x.StartFederation(x.ctx, "acme", v, h, fa); err != nil {
 		x.t.Fatal(err)
@@ -284,6 +288,25 @@ func TestPreHijack(t *testing.T) {
 		x.mustSignIn("kept", "kept@both.example", good)
 		x.mustArrive("kept", x.person("acme-oidc", "s2", "kept@both.example"))
 		x.mustSignIn("kept", "kept@both.example", good)
+	})
+}
+
+// Whoever was invited types their address, as the mail tells them to: what is
+// dropped because it was there before their first proof is not their own sign-in.
+func TestTheInvitedComeByTheirAddress(t *testing.T) {
+	each(t, func(t *testing.T, x *fixture) {
+		who := addr(t, "newcomer@acme.example")
+		if _, err := x.Invite(x.ctx, visitor("admin"), portal.Invitation{Portal: "acme", Address: who}); err != nil {
+			t.Fatal(err)
+		}
+		other := x.legOf(visitor("attacker"), "acme-saml", portal.Attempt{Address: who})
+		f := x.legOf(visitor("one"), "acme-saml", portal.Attempt{Address: who, ReturnTo: "/inbox?m=1"})
+		in, err := x.SignInFederated(x.ctx, "acme", visitor("one"), f, x.person("acme-saml", "s1", who.Clear()))
+		if err != nil || !x.live(in.Token) || in.ReturnTo != "/inbox?m=1" || in.Account.Primary != who {
+			t.Fatalf("%+v, %v", in, err)
+		}
+		_, err = x.SignInFederated(x.ctx, "acme", visitor("attacker"), other, x.person("acme-saml", "s1", who.Clear()))
+		wantCode(t, err, "attempt_unknown")
 	})
 }
 

@@ -309,7 +309,7 @@ func (s *Store) WithdrawInvitation(ctx context.Context, portalID string, v porta
 				return u.refuse(portal.Event{Account: a.ID, Action: "access.refused"}, err)
 			}
 		}
-		generation, err := u.endEverything(ctx, a.ID)
+		generation, err := u.endEverything(ctx, a.ID, "")
 		if err != nil {
 			return err
 		}

@@ -15,7 +15,7 @@ import (
 // needs none. It uses nothing up.
 func (s *Store) MergeByToken(ctx context.Context, portalID string, v portal.Visitor, sessionID string, token portal.Secret, handle string) (portal.Joint, error) {
 	m, err := s.merging(ctx, s.db, portalID, v, token)
-	if err == nil && m.gone.NeedsProof() {
+	if err == nil && m.needsProof {
 		var proven portal.Account
 		proven, err = s.Proof(ctx, portalID, v, handle, portal.ForMerge, sessionID)
 		if err == nil && proven.ID != m.gone.ID {
@@ -37,7 +37,7 @@ func (s *Store) MergeNeedsProof(ctx context.Context, portalID string, v portal.V
 	if err != nil {
 		return address, false, failed("read merge", err)
 	}
-	return m.address, m.gone.NeedsProof(), nil
+	return m.address, m.needsProof, nil
 }
 
 // merging is the two accounts of a merge: the visitor's, and that of the address
@@ -45,6 +45,7 @@ func (s *Store) MergeNeedsProof(ctx context.Context, portalID string, v portal.V
 type merging struct {
 	address    discovery.Address
 	keep, gone *account
+	needsProof bool
 }
 
 func (s *Store) merging(ctx context.Context, q querier, portalID string, v portal.Visitor, token portal.Secret) (m merging, err error) {
@@ -68,7 +69,9 @@ func (s *Store) merging(ctx context.Context, q querier, portalID string, v porta
 	if m.keep == nil || m.gone == nil {
 		return m, portal.ErrMergeChanged
 	}
-	return m, nil
+	passwords, err := allowsPassword(ctx, q, portalID, m.address, m.gone)
+	m.needsProof = m.gone.NeedsProof(passwords)
+	return m, err
 }
 
 // join gathers what both bring along and asks the rule.
@@ -119,8 +122,9 @@ func readJoining(ctx context.Context, q querier, a *account) (j portal.Joining, 
 // Merge makes one account of two (S21): the visitor's own, which stays, and the
 // one that has the address of the link, which has signed in as well and is
 // disabled for good. mark is that of the summary the person agreed to. All of it
-// happens or nothing does.
-func (s *Store) Merge(ctx context.Context, portalID string, v portal.Visitor, sessionID string, token portal.Secret, handle, mark string) (j portal.Joint, err error) {
+// happens or nothing does. The session may do more afterwards, so it gets a new
+// token.
+func (s *Store) Merge(ctx context.Context, portalID string, v portal.Visitor, sessionID string, token portal.Secret, handle, mark string) (in portal.SignedIn, err error) {
 	err = s.change(ctx, portalID, v, func(u *unit) error {
 		no := portal.Event{Account: v.Actor, Action: "account.merge_refused"}
 		m, err := s.merging(ctx, u, portalID, v, token)
@@ -128,7 +132,8 @@ func (s *Store) Merge(ctx context.Context, portalID string, v portal.Visitor, se
 			return u.refuseKnown(no, err)
 		}
 		no.Target = m.gone.ID
-		if j, err = s.join(ctx, u, m); err != nil {
+		j, err := s.join(ctx, u, m)
+		if err != nil {
 			return u.refuseKnown(no, err)
 		}
 		if j.Mark() != mark {
@@ -137,9 +142,17 @@ func (s *Store) Merge(ctx context.Context, portalID string, v portal.Visitor, se
 		if err := u.spendMerge(ctx, m, sessionID, token, handle); err != nil {
 			return u.refuseKnown(no, err)
 		}
-		return u.merge(ctx, j, m, sessionID)
+		if err := u.merge(ctx, j, m, sessionID); err != nil {
+			return err
+		}
+		keep, err := accountByID(ctx, u, portalID, m.keep.ID)
+		if err != nil || keep == nil {
+			return orMissing(err)
+		}
+		in, err = u.retoken(ctx, entry{account: keep.Account, session: sessionID, returnTo: "/"})
+		return err
 	})
-	return j, err
+	return in, err
 }
 
 // spendMerge uses up what entitles to a merge: the link that was mailed, and the
@@ -147,7 +160,7 @@ func (s *Store) Merge(ctx context.Context, portalID string, v portal.Visitor, se
 func (u *unit) spendMerge(ctx context.Context, m merging, sessionID string, token portal.Secret, handle string) error {
 	// The link last: a proof that does not count can be given again, and the link
 	// is still needed then.
-	if m.gone.NeedsProof() {
+	if m.needsProof {
 		proven, err := u.spendProof(ctx, handle, portal.ForMerge, sessionID)
 		if err != nil {
 			return err
@@ -162,7 +175,7 @@ func (u *unit) spendMerge(ctx context.Context, m merging, sessionID string, toke
 func (u *unit) merge(ctx context.Context, j portal.Joint, m merging, sessionID string) error {
 	keep, gone := m.keep, m.gone
 	// Not later: what ends is found by the addresses the account still has.
-	if _, err := u.endEverything(ctx, gone.ID); err != nil {
+	if _, err := u.endEverything(ctx, gone.ID, ""); err != nil {
 		return err
 	}
 	steps := []func() error{

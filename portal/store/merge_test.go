@@ -315,6 +315,84 @@ func TestMergeOfAnInvitation(t *testing.T) {
 	})
 }
 
+// PWD-32: where the organisation signs its people in, a mailbox takes no invitation
+// up, and joins none: the organisation's own sign-in has to say who that is.
+func TestMergeOfAFederatedInvitation(t *testing.T) {
+	each(t, func(t *testing.T, x *fixture) {
+		owner := x.staff("olga@cloud.example", portal.Owner)
+		if _, err := x.inviteBy(owner, portal.Invitation{Address: addr(t, "iva@acme.example"), Role: portal.Administrator}); err != nil {
+			t.Fatal(err)
+		}
+		ian := x.account("ian@cloud.example")
+		m := &meeting{x: x, ian: ian}
+		m.session, m.v, _ = x.enter("of-ian", ian)
+		x.add(ian, "iva@acme.example")
+		m.token = x.link("iva@acme.example")
+		if _, needed, err := x.MergeNeedsProof(x.ctx, "acme", m.v, m.token); err != nil || !needed {
+			t.Fatalf("a proof is needed: %t, %v", needed, err)
+		}
+		_, err := m.look()
+		wantCode(t, err, "attempt_unknown")
+		_, err = x.Merge(x.ctx, "acme", m.v, m.session.ID, m.token, "", "mark")
+		if err == nil || x.found(ian.Primary.Clear()).Role != portal.Member {
+			t.Fatalf("the mailbox alone: %v", err)
+		}
+		f := x.legOf(m.v, "acme-saml", portal.Attempt{Purpose: portal.ForMerge, Session: m.session.ID,
+			Address: addr(t, "iva@acme.example"), ReturnTo: "/account/addresses/merge"})
+		id := x.person("acme-saml", "iva", "iva@acme.example")
+		id.AuthTime = x.clock.now()
+		in, err := x.SignInFederated(x.ctx, "acme", m.v, f, id)
+		if err != nil || in.Next != portal.IsProved || in.Token != "" {
+			t.Fatalf("prove: %+v, %v", in, err)
+		}
+		m.handle = in.Attempt
+		if err := m.merge(); err != nil {
+			t.Fatal(err)
+		}
+		x.wantStates(ian, "*ian@cloud.example", "+iva@acme.example")
+		if got := x.found("iva@acme.example"); got.ID != ian.ID || got.Role != portal.Administrator {
+			t.Errorf("joined: %+v", got)
+		}
+		if in := x.mustArrive("new", x.person("acme-saml", "iva", "iva@acme.example")); in.Account.ID != ian.ID {
+			t.Error("the organisation's sign-in leads to somebody else")
+		}
+	})
+}
+
+// Who joins an owner's account becomes an owner: the token from before is none of
+// an owner's, whoever knows it.
+func TestMergeRenewsTheToken(t *testing.T) {
+	each(t, func(t *testing.T, x *fixture) {
+		ian, iva := x.account("ian@cloud.example"), x.staff("iva@cloud.example", portal.Owner)
+		m := x.meet(ian, iva)
+		_, _, elsewhere := x.enter("elsewhere", ian)
+		ses, v, token := x.enter("of-"+ian.ID, ian)
+		m.session, m.v = ses, v
+		m.handle = x.prove(m, iva.Primary.Clear())
+		before := x.found(ian.Primary.Clear()).Generation
+		j, err := m.look()
+		if err != nil {
+			t.Fatal(err)
+		}
+		in, err := x.Merge(x.ctx, "acme", m.v, m.session.ID, m.token, m.handle, j.Mark())
+		if err != nil || in.Next != portal.IsProved || in.Token == "" || in.Token == token {
+			t.Fatalf("joined: %+v, %v", in, err)
+		}
+		for name, old := range map[string]portal.Secret{"this browser's": token, "another browser's": elsewhere, "the other account's": m.signedOut} {
+			if x.live(old) {
+				t.Errorf("%s token from before lives on", name)
+			}
+		}
+		now, err := x.SessionByToken(x.ctx, "acme", in.Token)
+		if err != nil || now.ID != ses.ID || now.Account.Role != portal.Owner || !now.Absolute.Equal(ses.Absolute) || !now.Proved.Equal(ses.Proved) {
+			t.Errorf("the session: %+v, %v", now, err)
+		}
+		if now.Account.Generation <= before {
+			t.Error("the generation has not risen")
+		}
+	})
+}
+
 // PWD-32: joining an invited account is taking up its invitation. What that would
 // not give any more, joining does not give either.
 func TestMergeOfAnInvitationThatDoesNotCount(t *testing.T) {

@@ -159,9 +159,20 @@ func (u *unit) prove(ctx context.Context, handle string, e entry) (portal.Signed
 	return portal.SignedIn{Next: portal.IsProved, Attempt: handle, ReturnTo: portal.ProofPath(portal.LocalPath(e.returnTo), handle), Account: e.account}, nil
 }
 
-// renew gives the session that a proof was for a new token, as every change of
-// what a session may do does, and notes the proof.
+// renew gives the session that a proof was for a new token and notes the proof.
 func (u *unit) renew(ctx context.Context, e entry) (portal.SignedIn, error) {
+	in, err := u.retoken(ctx, e)
+	if err != nil {
+		return portal.SignedIn{}, err
+	}
+	_, err = u.ExecContext(ctx, `UPDATE sessions SET proved = $1 WHERE digest = $2`, micros(u.now), in.Token.Digest())
+	u.audit(portal.Event{Account: e.account.ID, Action: "session.proved", Method: string(e.method), Target: e.connection})
+	return in, err
+}
+
+// retoken gives the session e.session a new token, as every change of what a
+// session may do does: whoever knew the old one is out.
+func (u *unit) retoken(ctx context.Context, e entry) (portal.SignedIn, error) {
 	in := portal.SignedIn{Next: portal.IsProved, Token: portal.NewSecret(), ReturnTo: portal.LocalPath(e.returnTo), Account: e.account}
 	var old, sealed []byte
 	var absolute int64
@@ -183,9 +194,7 @@ func (u *unit) renew(ctx context.Context, e entry) (portal.SignedIn, error) {
 	if sealed, err = u.s.vault.Seal(idTokenPlace(in.Token.Digest()), []byte(e.idToken)); err != nil {
 		return portal.SignedIn{}, err
 	}
-	_, err = u.ExecContext(ctx, `UPDATE sessions SET digest = $1, proved = $2, id_token = $3 WHERE digest = $4`,
-		in.Token.Digest(), micros(u.now), blob(sealed), old)
-	u.audit(portal.Event{Account: e.account.ID, Action: "session.proved", Method: string(e.method), Target: e.connection})
+	_, err = u.ExecContext(ctx, `UPDATE sessions SET digest = $1, id_token = $2 WHERE digest = $3`, in.Token.Digest(), blob(sealed), old)
 	return in, err
 }
 

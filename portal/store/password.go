@@ -266,7 +266,7 @@ func (s *Store) replaceTemporary(ctx context.Context, portalID string, v portal.
 // it; and since only mail leads here, the address is proven. Factors that were
 // confirmed stay: a mailbox alone must not be enough to get round them.
 func (u *unit) secure(ctx context.Context, a *account, hash portal.PasswordHash) (err error) {
-	if a.Generation, err = u.endEverything(ctx, a.ID); err != nil {
+	if a.Generation, err = u.endEverything(ctx, a.ID, ""); err != nil {
 		return err
 	}
 	if err = u.setPassword(ctx, a.ID, hash, false, 0); err != nil {

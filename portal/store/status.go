@@ -81,7 +81,7 @@ func (u *unit) disable(ctx context.Context, a *account) error {
 	if err := u.keepOwner(ctx, a.Account, "account.disabled"); err != nil {
 		return err
 	}
-	if _, err := u.endEverything(ctx, a.ID); err != nil {
+	if _, err := u.endEverything(ctx, a.ID, ""); err != nil {
 		return err
 	}
 	if _, err := u.ExecContext(ctx, `DELETE FROM credentials WHERE account = $1 AND temporary`, a.ID); err != nil {

@@ -57,8 +57,9 @@ func (s *Site) mergeAccounts(v *visit) error {
 	if f["mark"] == "" {
 		return s.proveOther(v, token)
 	}
-	_, err = s.Store.Merge(v.r.Context(), v.portal.ID, v.visitor(), v.member.ID, token, handle, f["mark"])
+	in, err := s.Store.Merge(v.r.Context(), v.portal.ID, v.visitor(), v.member.ID, token, handle, f["mark"])
 	if err == nil {
+		v.openSession(in)
 		return v.backTo("/account/addresses", accountsJoined)
 	}
 	var known *discovery.Error
