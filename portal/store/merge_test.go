@@ -346,6 +346,12 @@ func TestMergeOfAFederatedInvitation(t *testing.T) {
 			t.Fatalf("prove: %+v, %v", in, err)
 		}
 		m.handle = in.Attempt
+		j, err := m.look()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = x.Merge(x.ctx, "acme", m.v, m.session.ID, m.token, "", j.Mark())
+		wantCode(t, err, "attempt_unknown")
 		if err := m.merge(); err != nil {
 			t.Fatal(err)
 		}

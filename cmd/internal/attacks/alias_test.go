@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/domicile-sso/domicile/portal"
+	"github.com/domicile-sso/domicile/portal/web"
 )
 
 // TestAliases attacks the addresses of accounts: adding, confirming, promoting
@@ -33,6 +34,8 @@ func TestAliases(t *testing.T) {
 		{"PWD-35 full mailboxes", aliasBombing},
 		{"ADM-01 ADM-02 ADM-03 through the console", aliasConsole},
 		{"S21 proofs of the other account", mergeProofs},
+		{"SES-01 joined to an owner", mergeRaises},
+		{"PWD-32 the mailbox of somebody invited", mailboxOfTheInvited},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			w.Clock.Pass(2 * time.Hour) // the throttle is empty
@@ -394,5 +397,57 @@ func mergeProofs(t *testing.T, w *world) {
 	w.denied(t, elsewhere, http.StatusForbidden, "account.merge_refused", "attempt_unknown", mergeAddresses, form)
 	if a := b.post(acme+"/login/password", url.Values{"attempt": {form.Get("attempt")}, "password": {password}}); a.session() != nil {
 		t.Error("the attempt of a proof signs in")
+	}
+}
+
+// SES-01: whoever joins an owner's account to their own may do what an owner may, by
+// a new token: the one from before, known to somebody or planted by them, is none.
+func mergeRaises(t *testing.T, w *world) {
+	const keep, gone = "rises@acme-cloud.example", "boss@acme-cloud.example"
+	b := w.resident(t, keep)
+	w.administrator(t, acme, gone, portal.Owner)
+	token := w.adds(t, b, gone)
+	form := b.arrive(b.post(mergeAddresses, url.Values{"token": {token}}))
+	proof := b.post(acme+"/login/password", url.Values{"attempt": {form.page().Attr("input[name=attempt]", "value")}, "password": {password}})
+	summary, mark := b.arrive(proof), url.Values{}
+	for _, name := range []string{"token", "attempt", "mark"} {
+		mark.Set(name, summary.page().Attr("main input[name="+name+"]", "value"))
+	}
+	thief := w.browser(t)
+	thief.plant(acme, web.SessionCookie, b.cookie(acme, web.SessionCookie))
+	if thief.signedIn(acme) != keep {
+		t.Fatal("the token does not open the session")
+	}
+	if a := b.post(mergeAddresses, mark); a.session() == nil || a.leads().Path != "/account/addresses" {
+		t.Fatalf("joined: %d %s", a.Status, a.text())
+	}
+	if thief.signedIn(acme) != "" || b.signedIn(acme) != keep {
+		t.Error("the token from before has an owner's rights, or the new one is none")
+	}
+	if a := b.get(acme + "/admin/audit"); a.Status != http.StatusOK {
+		t.Errorf("the role has not risen: %d", a.Status)
+	}
+}
+
+// PWD-32: where the organisation signs its people in, the mailbox of somebody who
+// was invited does not join their account, with the role that waits for them.
+func mailboxOfTheInvited(t *testing.T, w *world) {
+	const victim = "chief@acme.example"
+	if _, err := w.store(acme).Invite(t.Context(), portal.Visitor{}, portal.Invitation{Portal: "acme", Address: addressOf(victim), Role: portal.Owner}); err != nil {
+		t.Fatal(err)
+	}
+	eve := w.resident(t, "mailreader@acme-cloud.example")
+	token := w.adds(t, eve, victim)
+	if a := eve.get(mergeAddresses + "?token=" + token); a.Status != http.StatusOK || a.page().Has("input[name=mark]") {
+		t.Errorf("without the organisation: %d %s", a.Status, a.text())
+	}
+	if a := eve.post(mergeAddresses, url.Values{"token": {token}, "mark": {"x"}}); a.Status != http.StatusConflict || a.page().Has("input[name=mark]") {
+		t.Errorf("without the organisation, at once: %d %s", a.Status, a.text())
+	}
+	if to := eve.follow(eve.post(mergeAddresses, url.Values{"token": {token}})).leads(); to.Host == hostOf(acme) {
+		t.Errorf("led to %s, and not to the organisation", to)
+	}
+	if a := eve.get(acme + "/admin"); a.Status != http.StatusForbidden {
+		t.Errorf("the console: %d", a.Status)
 	}
 }

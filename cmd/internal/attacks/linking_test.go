@@ -135,6 +135,32 @@ func TestPWD26UnprovenAccount(t *testing.T) {
 	})
 }
 
+// S01, PWD-27: whoever was invited where the organisation signs people in comes as
+// the mail says, by typing the address. Their first proof ends what was begun with
+// the address before, and not the sign-in that it is part of.
+func TestTheInvitedTypeTheirAddress(t *testing.T) {
+	w := shared(t)
+	who := w.IdPs.Person(t, "acme.example")
+	if _, err := w.store(acme).Invite(t.Context(), portal.Visitor{}, portal.Invitation{Portal: "acme", Address: addressOf(who.Address)}); err != nil {
+		t.Fatal(err)
+	}
+	attacker := w.browser(t)
+	begun := attacker.departWith(acme, "acme-saml", who.Address, "/")
+	b := w.browser(t)
+	trip := b.departWith(acme, "acme-saml", who.Address, "/account/security")
+	a := trip.deliver(trip.assertion(who))
+	w.accepted(t, b, acme, a, who.Address, "/account/security")
+	w.audited(t, acme, a, "account.secrets_wiped", "")
+	if a := begun.deliver(begun.assertion(who)); a.Status != http.StatusForbidden || a.session() != nil {
+		t.Errorf("what was begun before: %d", a.Status)
+	} else {
+		w.audited(t, acme, a, "session.refused", "attempt_unknown")
+	}
+	if attacker.signedIn(acme) != "" {
+		t.Error("what was begun before the first proof signs in")
+	}
+}
+
 // attemptOf types an address at acme and returns the handle of the attempt.
 func attemptOf(b *browser, address string) string {
 	b.t.Helper()
