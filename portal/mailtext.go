@@ -37,7 +37,7 @@ func (m MailText) Check() (MailText, error) {
 	m.Opening = strings.Trim(printable(strings.ReplaceAll(m.Opening, "\r\n", "\n"), true), "\n ")
 	switch {
 	case m.Subject == "" && m.Opening == "":
-		return m, unfit("subject", "text_empty", "Write a subject or an opening, or take our words.")
+		return m, unfit("subject", "text_empty", "Write a subject or an opening, or use the standard text.")
 	case utf8.RuneCountInString(m.Subject) > MaxSubject:
 		return m, unfit("subject", "subject_long", "A subject has 120 characters at most.")
 	case utf8.RuneCountInString(m.Opening) > MaxOpening:

@@ -104,7 +104,7 @@ func (p Profile) Check(licence Licence, stored Profile) (Profile, error) {
 	if p.Zone != "" {
 		zone, ok := FindZone(p.Zone)
 		if !ok {
-			wrong(badProfile("zone", "zone_unknown", "This is no time zone that we know. Choose one of the list, for example Europe/Zurich."))
+			wrong(badProfile("zone", "zone_unknown", "This is not a time zone we know. Choose one of the list, such as Europe/Zurich."))
 		} else {
 			p.Zone = zone
 		}

@@ -340,7 +340,7 @@ func (u *unit) takeUp(ctx context.Context, a portal.Account) error {
 	if err == nil && !counts {
 		err = u.refuse(portal.Event{Account: a.ID, Action: "session.refused", Target: inviter},
 			&discovery.Error{Kind: discovery.Forbidden, Code: "inviter_refused",
-				Say: "This invitation does not count any more. Please ask the administrator of this portal for a new one."})
+				Say: "This invitation is no longer valid. Please ask the administrator of this portal for a new one."})
 	}
 	return err
 }

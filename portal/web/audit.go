@@ -205,7 +205,7 @@ func (s *Site) auditPerson(v *visit, q values, p *auditPage, f *portal.EventFilt
 	}
 	switch len(found.Accounts) {
 	case 0:
-		return badField("person", "person_unknown", "Nobody in this portal is found by that.")
+		return badField("person", "person_unknown", "Nobody in this portal matches.")
 	case 1:
 		f.Person, p.Who = found.Accounts[0].ID, nameOf(found.Accounts[0].Account)
 		return nil
@@ -287,7 +287,7 @@ func (s *Site) exportAudit(v *visit) error {
 	}
 	if len(p.Choices) > 0 {
 		return badField("person", "person_several",
-			"Several people are found by that. Choose one of them first.")
+			"Several people match. Choose one of them first.")
 	}
 	var said []string
 	for _, field := range auditFields {

@@ -14,7 +14,7 @@ var (
 
 func consoleSamples() map[string]map[string]any {
 	figures := []figure{{Name: "Active", Value: "12", Path: "/admin/users?status=active"}, {Name: "Professional", Value: "3", Note: "of 5 licences"}}
-	person := page.Field{Name: "person", Label: "Person", Type: "search", Value: "nobody", Optional: true}.With("Nobody in this portal is found by that.")
+	person := page.Field{Name: "person", Label: "Person", Type: "search", Value: "nobody", Optional: true}.With("Nobody in this portal matches.")
 	q := page.Field{Name: "q", Label: "Name or address", Type: "search", Hint: "The beginning of each word is enough.", Optional: true}
 	choice := func(name string) page.Field {
 		return page.Field{Name: name, Label: name, Options: []page.Option{{Text: "All"}, {Value: "x", Text: "X"}}}

@@ -98,7 +98,7 @@ func (s *Site) showDomains(v *visit, status int, typed, ask string, wrong *disco
 func (v *visit) approvedRowOf(d portal.ApprovedDomain, ask string) approvedRow {
 	row := approvedRow{Name: d.Name, Accounts: v.number(d.Accounts), Added: v.day(d.Added), SignIn: d.SignIn, Ask: d.Name == ask && !d.SignIn}
 	if row.Ask {
-		row.Covers = v.t("%d accounts have their primary address there. They stay as they are; only nobody new can be added.", d.Accounts)
+		row.Covers = v.t("%d accounts have their primary address there. They stay as they are, but nobody new can be added.", d.Accounts)
 	}
 	return row
 }

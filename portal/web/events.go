@@ -60,9 +60,10 @@ var events = []struct{ action, text string }{
 	{"factor.cloned", "Passkey looks like a copy of another one"},
 	{"recovery.asked", "Help with a lost second factor asked for"},
 	{"recovery.cancelled", "Help with a lost second factor no longer asked for"},
-	{"recovery.allowed", "Way back after a lost second factor allowed"},
-	{"recovery.refused", "Way back after a lost second factor refused"},
-	{"recovery.finished", "Way back after a lost second factor finished"},
+	{"recovery.allowed", "Recovery after a lost second factor allowed"},
+	{"recovery.reopened", "Way back after a lost second factor to be decided on once more"},
+	{"recovery.refused", "Recovery after a lost second factor refused"},
+	{"recovery.finished", "Recovery after a lost second factor finished"},
 
 	{"activation.created", "App or add-in activated"},
 	{"activation.removed", "Activation of an app or add-in removed"},

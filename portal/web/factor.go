@@ -159,11 +159,11 @@ func (v *visit) showFactor(status int, handle string, h portal.Half, way string,
 			p.Phones = append(p.Phones, phoneLine{Factor: phone.Factor, Hint: phone.Hint})
 		}
 		if h.Sent {
-			p.Lead = v.t("A code is on its way to your telephone. It counts for five minutes.")
+			p.Lead = v.t("A code is on its way to your telephone. It is valid for five minutes.")
 			p.Code = &code
 		}
 	case portal.RecoveryCode:
-		p.Lead = v.t("Enter one of the recovery codes that you have kept. It counts once.")
+		p.Lead = v.t("Enter one of the recovery codes that you have kept. It works once.")
 		p.Code = &page.Field{Name: "code", Label: v.t("Recovery code"), Type: "text", Autocomplete: "off"}
 	default:
 		p.Lead = v.t("Open your authenticator app and enter the six digits it shows for %s.", v.portal.Name)

@@ -193,7 +193,7 @@ func (v *visit) importState(i portal.Import) (text, class string) {
 	case i.State == portal.ImportDone:
 		return v.t("Done"), "good"
 	case i.Dry:
-		return v.t("Looked at, not started"), "off"
+		return v.t("Checked, not started"), "off"
 	}
 	return v.t("Under way"), ""
 }

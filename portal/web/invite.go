@@ -146,7 +146,7 @@ func (v *visit) outcomeRow(line string, outcome portal.InviteOutcome) invitedRow
 	case portal.ActiveAlready:
 		row.Outcome, row.Class = v.t("Active already: no mail was sent"), ""
 	case portal.InvitedBefore:
-		row.Outcome, row.Class = v.t("Invited before, and the invitation still counts: no mail was sent"), ""
+		row.Outcome, row.Class = v.t("Invited before, and the invitation is still valid: no mail was sent"), ""
 	}
 	return row
 }
@@ -319,11 +319,11 @@ func (s *Site) userInvitationOf(v *visit, a portal.Account) (*userInvitation, er
 	case i.Made.IsZero():
 		u.State, u.Send = v.t("It was not sent yet."), v.t("Send the invitation")
 	case i.Ends.IsZero():
-		u.State = v.t("It counts until the first sign-in through the organisation.")
+		u.State = v.t("It is valid until the first sign-in through the organisation.")
 	case i.Over(s.Now()):
 		u.State = v.t("It lapsed on %s.", v.when(i.Ends).Human)
 	default:
-		u.State = v.t("It counts until %s.", v.when(i.Ends).Human)
+		u.State = v.t("It is valid until %s.", v.when(i.Ends).Human)
 	}
 	return u, nil
 }

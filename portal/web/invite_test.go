@@ -89,7 +89,7 @@ func TestInvitationOfAPerson(t *testing.T) {
 	owner.post("/admin/users/invite", url.Values{"email": {"new@initech.example"}})
 	who := w.known("initech", "new@initech.example")
 	path := "/admin/users/" + who.ID
-	if got := owner.get(path).page.Text("#invitation-state"); !strings.Contains(got, "It counts until") {
+	if got := owner.get(path).page.Text("#invitation-state"); !strings.Contains(got, "It is valid until") {
 		t.Errorf("%q", got)
 	}
 	owner.follow(owner.post(path+"/invitation", url.Values{"action": {"withdraw"}})).want(t, http.StatusOK, "new@initech.example")

@@ -64,7 +64,7 @@ const mailPolicy = "sandbox; default-src 'none'; style-src 'unsafe-inline'; fram
 func (v *visit) mailKind(k portal.LetterKind) (name, tells string) {
 	switch k {
 	case portal.InvitationLetter:
-		return v.t("Invitation"), v.t("To who is invited: the link that leads in.")
+		return v.t("Invitation"), v.t("To whoever is invited: the link that leads in.")
 	case portal.TemporaryLetter:
 		return v.t("Temporary password"), v.t("Apart from the invitation: the password for the first sign-in.")
 	case portal.ResetLetter:
@@ -92,13 +92,13 @@ func (v *visit) mailKind(k portal.LetterKind) (name, tells string) {
 	case portal.AliasMergedLetter:
 		return v.t("Accounts joined"), v.t("To the primary addresses of both accounts.")
 	case portal.RecoveryAskedLetter:
-		return v.t("Help asked for"), v.t("Somebody who lost every second factor has asked for help; the link cancels that.")
+		return v.t("Recovery asked for"), v.t("Somebody who lost every second factor has asked for help; the link cancels that.")
 	case portal.RecoveryAllowedLetter:
-		return v.t("Way back allowed"), v.t("The link that leads back in after a lost second factor.")
+		return v.t("Recovery allowed"), v.t("The link that leads back in after a lost second factor.")
 	case portal.RecoveryRefusedLetter:
-		return v.t("Way back refused"), v.t("An administrator has refused help with a lost second factor.")
+		return v.t("Recovery refused"), v.t("An administrator has refused help with a lost second factor.")
 	case portal.RecoveryDoneLetter:
-		return v.t("Second factors gone"), v.t("Every second factor of the account was removed on the way back.")
+		return v.t("Second factors removed"), v.t("Every second factor of the account was removed by the recovery.")
 	}
 	return string(k), ""
 }
@@ -121,7 +121,7 @@ func (s *Site) mails(v *visit) error {
 		}
 		p.Kinds = append(p.Kinds, row)
 	}
-	p.Notice = v.noticed(map[string]string{mailSaved: v.t("The text is saved. Mails have it from now on."), mailReset: v.t("The mail has our words again.")})
+	p.Notice = v.noticed(map[string]string{mailSaved: v.t("The text is saved. Mails use it from now on."), mailReset: v.t("The mail has the standard text again.")})
 	return v.render(http.StatusOK, "mails", p)
 }
 
@@ -265,7 +265,7 @@ func (s *Site) showMailText(v *visit, status int, now, typed portal.MailText, wr
 	p.Subject = page.Field{Name: "subject", Label: v.t("Subject"), Type: "text", Value: typed.Subject, Optional: true,
 		Hint: v.t("Up to 120 characters. Empty: “%s”.", ours.Subject)}
 	p.Opening = page.Field{Name: "opening", Label: v.t("Opening"), Value: typed.Opening, Optional: true, Rows: 8,
-		Hint: v.t("What comes before our words: plain text of up to 2,000 characters, with an empty line between paragraphs. You have used %d.", utf8.RuneCountInString(typed.Opening))}
+		Hint: v.t("What comes before the standard text: plain text of up to 2,000 characters, with an empty line between paragraphs. You have used %d.", utf8.RuneCountInString(typed.Opening))}
 	p.Form = withProblem(wrong, &p.Subject, &p.Opening)
 	if wrong != nil && wrong.Code == "stale_version" {
 		p.Form.Differences = v.differ([]*page.Field{&p.Subject, &p.Opening}, values{"subject": now.Subject, "opening": now.Opening})

@@ -162,7 +162,7 @@ func (v *visit) mergeLines(j portal.Joint) []mergeLine {
 		{"history", v.t("History"), v.t("%d entries of the log stay with the account that joins yours", int(j.Gone.Events))},
 	}...)
 	if j.Gone.Factors > 0 {
-		lines = append(lines, mergeLine{"codes", v.t("Recovery codes"), v.t("Those of the account that joins yours are void. Draw new ones if you need them.")})
+		lines = append(lines, mergeLine{"codes", v.t("Recovery codes"), v.t("Those of the account that joins yours are void. Make new ones if you need them.")})
 	}
 	return lines
 }
@@ -170,11 +170,11 @@ func (v *visit) mergeLines(j portal.Joint) []mergeLine {
 func (v *visit) mergePassword(j portal.Joint) string {
 	switch {
 	case j.Keep.HasPassword && j.Gone.HasPassword:
-		return v.t("That of %s counts from now on. The other one is void.", j.Keep.Primary.Clear())
+		return v.t("That of %s is used from now on. The other one is void.", j.Keep.Primary.Clear())
 	case j.Keep.HasPassword:
-		return v.t("That of %s counts from now on.", j.Keep.Primary.Clear())
+		return v.t("That of %s is used from now on.", j.Keep.Primary.Clear())
 	case j.PasswordMoves:
-		return v.t("That of %s counts from now on.", j.Gone.Primary.Clear())
+		return v.t("That of %s is used from now on.", j.Gone.Primary.Clear())
 	}
 	return v.t("Neither account has one.")
 }

@@ -390,7 +390,7 @@ func (v *visit) moveClass(c portal.MoveClass, to portal.Way) (name, says string)
 		if to.Connection == "" {
 			return v.t("Invited"), v.t("They have not signed in yet. Their temporary password holds.")
 		}
-		return v.t("Invited"), v.t("They have not proven their address yet. The connection does that at their first sign-in; a temporary password counts no more.")
+		return v.t("Invited"), v.t("They have not proven their address yet. The connection does that at their first sign-in; a temporary password is no longer valid.")
 	case portal.MoveElsewhere:
 		return v.t("Primary address elsewhere"), v.t("With their primary address, which is in another domain, they sign in as before.")
 	case portal.MovePassword:

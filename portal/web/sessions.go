@@ -59,7 +59,7 @@ func (s *Site) sessions(v *visit) error {
 		sessionEnded:       v.t("That session is over. With its next step, that browser has to sign in again."),
 		othersEnded:        v.t("All other sessions are over. You are signed in here alone."),
 		activationMade:     v.t("The app is activated. It will ask you to sign in when you start it."),
-		activationRemoved:  v.t("The app’s activation is removed. Nothing that it was given counts any more."),
+		activationRemoved:  v.t("The app’s activation is removed. Nothing that it was given is valid any more."),
 		activationRestored: v.t("The app is activated again. It will ask you to sign in when you start it."),
 	})
 	return v.render(http.StatusOK, "sessions", p)

@@ -131,7 +131,7 @@ func (s *Site) showUser(v *visit, status int, id string, wrong userWrong) error 
 		userSignedOut:  v.t("All sessions of this person are over."),
 		userProfileSet: v.t("The profile is saved."),
 		roleChanged:    v.t("The role is changed. The person has to sign in again."),
-		invitationSent: v.t("The invitation was sent again. What was sent before does not count any more."),
+		invitationSent: v.t("The invitation was sent again. What was sent before is no longer valid."),
 		invitationGone: v.t("The invitation is withdrawn. The account is disabled until the person is invited again."),
 	})
 	return v.render(status, "user", p)

@@ -45,7 +45,7 @@ func TestS24SessionsAndApps(t *testing.T) {
 		here.sees("On the device “Laptop at the office”")
 		here.look("sessions-apps")
 		here.press("Remove")
-		here.sees("Nothing that it was given counts any more")
+		here.sees("Nothing that it was given is valid any more")
 		here.press("Activate again")
 		here.sees("The app is activated again")
 		if got := here.texts("#apps .devices h3"); len(got) != 1 || !strings.Contains(got[0], "Secure mail for Outlook") {

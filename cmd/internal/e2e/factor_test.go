@@ -137,9 +137,9 @@ func TestF07RecoveryCodes(t *testing.T) {
 		b := browser(t, scripts)
 		d.signIn(b, "Initech", ian)
 		d.addApp(b)
-		b.press("Draw recovery codes")
+		b.press("Make recovery codes")
 		b.look("codes-none")
-		b.press("Draw ten new codes")
+		b.press("Make ten new codes")
 		b.look("codes")
 		codes := b.texts("#codes code")
 		if len(codes) != 10 {

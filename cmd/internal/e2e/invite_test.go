@@ -62,7 +62,7 @@ func (d *demo) importPeople(b *tab) {
 	d.console(b, "/admin/users/import")
 	b.look("import-file")
 	b.fill("list", "Vorname;Nachname;E-Mail;Rolle\nRosa;Keller;rosa@initech.example;\nSven;;sven@elsewhere.example;\nTea;;tea@elsewhere.example;Gast")
-	b.press("Look at it")
+	b.press("Check the list")
 	b.sees("What the import would do")
 	if added, failed := b.text("#added"), b.text("#failed"); added != "2" || failed != "1" {
 		b.t.Errorf("%s would be added, %s are wrong", added, failed)
@@ -79,7 +79,7 @@ func (d *demo) importPeople(b *tab) {
 	b.sees("It was not sent yet.")
 	b.look("user-invited")
 	b.press("Send the invitation")
-	b.sees("It counts until")
+	b.sees("It is valid until")
 	b.press("Withdraw the invitation")
 	b.sees("The invitation is withdrawn.")
 }

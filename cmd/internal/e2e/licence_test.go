@@ -110,6 +110,6 @@ func (d *demo) licence(b *tab, address, plan string) {
 	b.open(b.url().String() + "/licence") // the link "Licence": the tab "Licences" begins alike
 	b.pick("plan", plan)
 	b.press("Show what changes")
-	b.press("Do it")
+	b.press("Confirm the change")
 	b.sees("The licence is changed.")
 }

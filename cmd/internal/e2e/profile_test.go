@@ -89,7 +89,7 @@ func (d *demo) upgrade(b *tab, name, plan string) {
 	b.press("Show what changes")
 	b.sees("What happens then")
 	b.look("user-licence-effects")
-	b.press("Do it")
+	b.press("Confirm the change")
 	b.sees("The licence is changed.")
 	b.sees(plan)
 }
