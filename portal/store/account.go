@@ -137,7 +137,10 @@ func (u *unit) setStatus(ctx context.Context, a *portal.Account, status portal.S
 		return err
 	}
 	a.Status = status
-	return u.tally(ctx, "status:"+string(status), 1)
+	if err := u.tally(ctx, "status:"+string(status), 1); err != nil {
+		return err
+	}
+	return u.stand(ctx, a.ID)
 }
 
 // endEverything ends an account's sessions and voids its links: after a reset,
@@ -223,5 +226,8 @@ func (u *unit) setPassword(ctx context.Context, accountID string, hash portal.Pa
 	_, err := u.ExecContext(ctx, `INSERT INTO credentials (account, hash, temporary, expires, changed) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (account) DO UPDATE SET hash = excluded.hash, temporary = excluded.temporary, expires = excluded.expires, changed = excluded.changed`,
 		accountID, string(hash), temporary, expires, micros(u.now))
-	return err
+	if err != nil {
+		return err
+	}
+	return u.stand(ctx, accountID)
 }

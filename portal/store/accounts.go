@@ -173,6 +173,15 @@ func (q *accountQuery) arg(value any) string {
 	return "$" + strconv.Itoa(len(q.args))
 }
 
+// among are the places of several arguments, for IN.
+func (q *accountQuery) among(values []string) string {
+	places := make([]string, len(values))
+	for i, v := range values {
+		places[i] = q.arg(v)
+	}
+	return strings.Join(places, ", ")
+}
+
 func (q *accountQuery) where(condition string) { q.wheres = append(q.wheres, condition) }
 
 func (s *Store) accountQuery(ctx context.Context, portalID string, f portal.AccountFilter) (*accountQuery, error) {
@@ -320,12 +329,8 @@ func (s *Store) AccountsByID(ctx context.Context, portalID string, ids []string)
 	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
 	for part := range slices.Chunk(ids, 200) {
 		q := &accountQuery{args: []any{portalID}}
-		places := make([]string, len(part))
-		for i, id := range part {
-			places[i] = q.arg(id)
-		}
 		rows, err := s.db.QueryContext(ctx, `SELECT `+accountColumns+` FROM`+accountTables+
-			`WHERE a.portal = $1 AND a.id IN (`+strings.Join(places, ", ")+`)`, q.args...)
+			`WHERE a.portal = $1 AND a.id IN (`+q.among(part)+`)`, q.args...)
 		if err != nil {
 			return nil, failed("read accounts", err)
 		}

@@ -405,7 +405,7 @@ func (u *unit) removeAlias(ctx context.Context, a *account, all []portal.Alias, 
 	if err := r.Decide(); err != nil {
 		return u.refuseKnown(portal.Event{Account: a.ID, Action: "alias.refused"}, err)
 	}
-	if _, err := u.ExecContext(ctx, `DELETE FROM addresses WHERE account = $1 AND address = $2 AND NOT is_primary`, a.ID, address.Clear()); err != nil {
+	if err := u.dropAddress(ctx, a.ID, address.Clear()); err != nil {
 		return err
 	}
 	_, err = u.ExecContext(ctx, `UPDATE tokens SET used = $1 WHERE account = $2 AND address = $3 AND used = 0`, micros(u.now), a.ID, address.Clear())

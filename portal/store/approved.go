@@ -16,22 +16,16 @@ func (s *Store) ApprovedDomains(ctx context.Context, portalID string) ([]portal.
 	if err != nil {
 		return nil, failed("read approved domains", err)
 	}
-	rows, err := s.db.QueryContext(ctx, `SELECT domain, COUNT(*) FROM addresses WHERE portal = $1 AND is_primary GROUP BY domain`, portalID)
+	people, err := readFootings(ctx, s.db, portalID)
 	if err != nil {
 		return nil, failed("count accounts", err)
 	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		var name string
-		var n int64
-		if err := rows.Scan(&name, &n); err != nil {
-			return nil, failed("count accounts", err)
-		}
-		if i := portal.CoveringDomain(name, out); i >= 0 {
-			out[i].Accounts += n
+	for _, p := range people {
+		if i := portal.CoveringDomain(p.domain, out); p.Primary && i >= 0 {
+			out[i].Accounts += p.n
 		}
 	}
-	return out, failed("count accounts", rows.Err())
+	return out, nil
 }
 
 // readApproved are the approved domains without counts: the list itself, and

@@ -115,7 +115,7 @@ func namesIn(ctx context.Context, q querier, d portal.Domain) ([]string, error) 
 	if err != nil {
 		return nil, err
 	}
-	rows, err := q.QueryContext(ctx, `SELECT DISTINCT domain FROM addresses WHERE portal = $1`, d.Portal)
+	rows, err := q.QueryContext(ctx, `SELECT DISTINCT domain FROM footings WHERE portal = $1 AND n > 0`, d.Portal)
 	if err != nil {
 		return nil, err
 	}

@@ -140,6 +140,9 @@ func (u *unit) removeFactor(ctx context.Context, a *account, id string) (portal.
 		if len(factors) > 1 {
 			return f, nil
 		}
+		if err := u.stand(ctx, a.ID); err != nil {
+			return f, err
+		}
 		// Recovery codes stand in for factors: without any they would be for nothing.
 		_, err := u.ExecContext(ctx, `DELETE FROM recovery_codes WHERE account = $1`, a.ID)
 		return f, err

@@ -73,6 +73,9 @@ func (u *unit) addFactor(ctx context.Context, at SetUp, b bench, f portal.Factor
 	if err != nil {
 		return portal.SignedIn{}, err
 	}
+	if err := u.stand(ctx, b.account.ID); err != nil {
+		return portal.SignedIn{}, err
+	}
 	u.audit(portal.Event{Account: b.account.ID, Action: "factor.added", Method: string(f.Kind), Target: f.ID})
 	if err := u.tellFactor(ctx, b.account, portal.Letter{Factor: portal.FactorNews{What: portal.FactorAdded, Kind: f.Kind, Name: f.Name}}); err != nil {
 		return portal.SignedIn{}, err

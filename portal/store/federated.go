@@ -232,6 +232,9 @@ func (u *unit) apply(ctx context.Context, a portal.Arrival, v portal.Verdict, ha
 		if err != nil {
 			return acc, err
 		}
+		if err = u.stand(ctx, acc.ID); err != nil {
+			return acc, err
+		}
 		u.audit(portal.Event{Account: acc.ID, Action: "identity.linked", Target: id.Connection})
 	}
 	if v.Adopt {
@@ -260,6 +263,9 @@ func (u *unit) wipe(ctx context.Context, accountID string, handle portal.Secret)
 		}
 	}
 	if err = u.removeActivations(ctx, accountID); err != nil {
+		return 0, err
+	}
+	if err = u.stand(ctx, accountID); err != nil {
 		return 0, err
 	}
 	return u.endEverything(ctx, accountID, handle)

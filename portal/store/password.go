@@ -85,9 +85,14 @@ func (s *Store) slowed(ctx context.Context, portalID string, v portal.Visitor, g
 }
 
 // match hashes outside of any transaction. What was no guess after all, a right
-// password or a hash that was never computed, is given back.
-func (s *Store) match(ctx context.Context, g guess, password portal.Secret) (bool, error) {
+// password or a hash that was never computed, is given back. A stored hash that is
+// none is no outage: waiting would not mend it, so the password is as good as wrong.
+func (s *Store) match(ctx context.Context, g *guess, password portal.Secret) (bool, error) {
 	ok, err := s.hasher.Match(ctx, g.stored, password)
+	if errors.Is(err, portal.ErrHash) {
+		g.why = "password_hash_refused"
+		return false, nil
+	}
 	if ok || err != nil {
 		if back := s.refund(ctx, g.buckets...); err == nil {
 			err = back
@@ -122,7 +127,7 @@ func (s *Store) SignInPassword(ctx context.Context, portalID string, v portal.Vi
 	if err != nil {
 		return in, err
 	}
-	ok, err := s.match(ctx, g, password)
+	ok, err := s.match(ctx, &g, password)
 	if err != nil {
 		return in, failed("match password", err)
 	}
@@ -213,7 +218,7 @@ func (s *Store) replaceTemporary(ctx context.Context, portalID string, v portal.
 	if err != nil {
 		return in, err
 	}
-	ok, err := s.match(ctx, g, r.temporary)
+	ok, err := s.match(ctx, &g, r.temporary)
 	if err != nil {
 		return in, failed("match password", err)
 	}
@@ -282,7 +287,10 @@ func (u *unit) secure(ctx context.Context, a *account, hash portal.PasswordHash)
 		}
 	}
 	_, err = u.ExecContext(ctx, `UPDATE addresses SET proof = $1 WHERE account = $2 AND is_primary AND proof = ''`, string(portal.ByMail), a.ID)
-	return err
+	if err != nil {
+		return err
+	}
+	return u.stand(ctx, a.ID)
 }
 
 // checkNew applies the rules of new passwords with the words of this person and
@@ -327,7 +335,7 @@ func (s *Store) ChangePassword(ctx context.Context, portalID string, v portal.Vi
 	if err != nil {
 		return in, err
 	}
-	ok, err := s.match(ctx, g, old)
+	ok, err := s.match(ctx, &g, old)
 	if err != nil {
 		return in, failed("match password", err)
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -274,18 +275,33 @@ func (s *Store) StartRecovery(ctx context.Context, portalID string, v portal.Vis
 
 // stillAllows asks whether who allowed a recovery could still do so, for who the
 // person is by now: a word is worth as much as the rights behind it.
-func (u *unit) stillAllows(ctx context.Context, r portal.Recovery) error {
+func (u *unit) stillAllows(ctx context.Context, r portal.Recovery) (bool, error) {
 	if r.Decider == "" {
-		return nil // the operator
+		return true, nil // the operator
 	}
 	by, err := accountByID(ctx, u, u.portal, r.Decider)
-	if err != nil {
+	if err != nil || by == nil {
+		return false, err
+	}
+	return by.Status == portal.Active && by.Role.May(portal.AllowRecoveries) && portal.MayAllow(by.Account, r.Account) == nil, nil
+}
+
+var errDecider = &discovery.Error{Kind: discovery.Forbidden, Code: "decider_refused", Say: portal.ErrLink.Say, Err: portal.ErrLink}
+
+// askAgain has a recovery that an administrator has allowed decided on once more, by
+// whoever may do so now: it waits in the console for as long as it would have, and
+// the link that came of it is void. The operator's word stays.
+func (u *unit) askAgain(ctx context.Context, accountID string) error {
+	ok, err := one(ctx, u, `UPDATE recoveries SET decided = 0, decider = '', allowed = FALSE, expires = asked + $1
+		WHERE account = $2 AND finished = 0 AND allowed AND decider <> '' AND expires > $3`,
+		portal.RecoveryAsk.Microseconds(), accountID, micros(u.now))
+	if err != nil || !ok {
 		return err
 	}
-	if by == nil || by.Status != portal.Active || !by.Role.May(portal.AllowRecoveries) || portal.MayAllow(by.Account, r.Account) != nil {
-		return &discovery.Error{Kind: discovery.Forbidden, Code: "decider_refused", Say: portal.ErrLink.Say, Err: portal.ErrLink}
-	}
-	return nil
+	u.audit(portal.Event{Account: accountID, Action: "recovery.reopened"})
+	_, err = u.ExecContext(ctx, `UPDATE tokens SET used = $1 WHERE account = $2 AND used = 0 AND purpose = $3`,
+		micros(u.now), accountID, string(portal.ForRecovery))
+	return err
 }
 
 // recover ends a recovery: the person has taken the first step once more. What
@@ -305,8 +321,10 @@ func (u *unit) recover(ctx context.Context, handle string, e entry) (portal.Sign
 	if err := r.Usable(e.account.ID, u.now); err != nil {
 		return portal.SignedIn{}, u.refuse(no, err)
 	}
-	if err := u.stillAllows(ctx, r); err != nil {
-		return portal.SignedIn{}, u.refuseKnown(no, err)
+	if counts, err := u.stillAllows(ctx, r); err != nil {
+		return portal.SignedIn{}, err
+	} else if !counts {
+		return portal.SignedIn{}, cmp.Or(u.askAgain(ctx, e.account.ID), u.refuse(no, errDecider))
 	}
 	ok, err = one(ctx, u, `UPDATE recoveries SET finished = $1 WHERE id = $2 AND finished = 0`, micros(u.now), r.ID)
 	if err == nil && !ok {
@@ -358,5 +376,5 @@ func (u *unit) dropEverything(ctx context.Context, accountID string, attempt []b
 			return 0, err
 		}
 	}
-	return generation, nil
+	return generation, u.stand(ctx, accountID)
 }

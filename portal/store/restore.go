@@ -19,7 +19,7 @@ func Kept() []Table {
 	return []Table{
 		{"home", "id = 1"}, {"portals", ""}, {"standby_hosts", ""}, {"connections", ""}, {"domains", ""},
 		{"settings", ""}, {"approved_domains", ""}, {"mail_texts", ""}, {"plans", ""}, {"apps", ""}, {"moves", ""}, {"tallies", ""},
-		{"accounts", ""}, {"addresses", ""}, {"words", ""}, {"identities", ""}, {"credentials", ""}, {"invitations", ""},
+		{"accounts", ""}, {"addresses", ""}, {"footings", ""}, {"words", ""}, {"identities", ""}, {"credentials", ""}, {"invitations", ""},
 		{"licences", ""}, {"usages", ""}, {"factors", ""}, {"activations", ""},
 		{"tickets", ""}, {"assertions", ""}, {"restored", "at = 0"},
 		{"audit_heads", "portal = '' AND seq = 0"}, {"audit", ""},
@@ -44,11 +44,12 @@ func Kept() []Table {
 //     new ones.
 //   - recoveries: an administrator's word for one occasion would count again.
 //   - imports, import_lines: people who were invited since would be again.
+//   - tellings: everybody is published again, and who was written to is not twice.
 //   - throttle: it is about the last minutes.
 //   - outbox: everything is published again after a restore.
 func Left() []string {
 	return []string{"sessions", "attempts", "federations", "tokens", "letters", "devices",
-		"passed", "challenges", "recovery_codes", "recoveries", "import_lines", "imports", "throttle", "outbox"}
+		"passed", "challenges", "recovery_codes", "recoveries", "import_lines", "imports", "tellings", "throttle", "outbox"}
 }
 
 // The clocks of others may run ahead of ours: a front door's by five seconds
@@ -85,6 +86,13 @@ func (s *Store) Restored(ctx context.Context, tx *sql.Tx, taken time.Time) (r Re
 	}
 	if r.Temporary, err = res.RowsAffected(); err != nil {
 		return r, err
+	}
+	const noTemporary = `UPDATE addresses SET footing = substr(footing, 1, 1) || '-' || substr(footing, 3) WHERE substr(footing, 2, 1) = $1`
+	if _, err := tx.ExecContext(ctx, noTemporary, portal.TemporaryFooting); err != nil {
+		return r, fmt.Errorf("void temporary passwords: %w", err)
+	}
+	if err := recountFootings(ctx, tx); err != nil {
+		return r, fmt.Errorf("count people: %w", err)
 	}
 	// A TOTP code shown since the backup may have been used.
 	if _, err := tx.ExecContext(ctx, `UPDATE factors SET step = $1 WHERE kind = 'totp'`, portal.StepAt(now)+1); err != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/domicile-sso/domicile/portal"
 )
 
-// index writes down what an account is found and sorted by, after its names or
-// confirmed addresses have changed.
+// index writes down what an account is found, sorted and counted by, after its
+// names or confirmed addresses have changed.
 func (u *unit) index(ctx context.Context, accountID string) error {
 	var given, family string
 	err := u.QueryRowContext(ctx, `SELECT given_name, family_name FROM accounts WHERE id = $1`, accountID).Scan(&given, &family)
@@ -31,7 +31,7 @@ func (u *unit) index(ctx context.Context, accountID string) error {
 			return err
 		}
 	}
-	return nil
+	return u.stand(ctx, accountID)
 }
 
 // confirmed are the confirmed addresses of an account, the primary one first.

@@ -32,6 +32,8 @@ ALTER TABLE accounts ADD COLUMN sms_country TEXT NOT NULL DEFAULT ''; -- ISO 316
 ALTER TABLE accounts ADD COLUMN return_protection TEXT NOT NULL DEFAULT '';
 ALTER TABLE accounts ADD COLUMN merged_into TEXT NOT NULL DEFAULT '';
 ALTER TABLE accounts ADD COLUMN name_key BYTEA NOT NULL DEFAULT ''; -- sorts as people expect
+DROP INDEX accounts_portal;
+CREATE INDEX accounts_portal ON accounts (portal, id);
 CREATE INDEX accounts_name ON accounts (portal, name_key, id);
 CREATE INDEX accounts_status ON accounts (portal, status, name_key, id);
 CREATE INDEX accounts_role ON accounts (portal, role, name_key, id);
@@ -44,7 +46,7 @@ CREATE TABLE words (
     account TEXT NOT NULL REFERENCES accounts (id),
     PRIMARY KEY (portal, word, account)
 );
-CREATE INDEX words_account ON words (account);
+CREATE INDEX words_account ON words (account, word);
 
 -- Counters that change with what they count, so that no page counts rows.
 CREATE TABLE tallies (
@@ -319,3 +321,62 @@ CREATE INDEX audit_action_code ON audit (portal, action, code, seq) WHERE code <
 CREATE INDEX audit_at ON audit (portal, at, seq);
 DROP INDEX audit_reference;
 CREATE INDEX audit_reference ON audit (portal, reference, seq) WHERE reference <> '';
+
+-- What is counted of an account in each of its domains, as portal.Footing writes
+-- it: the first of its confirmed addresses there has it. footings are the
+-- numbers, which change with what they count.
+ALTER TABLE addresses ADD COLUMN footing TEXT NOT NULL DEFAULT '';
+CREATE TABLE footings (
+    portal   TEXT NOT NULL REFERENCES portals (id),
+    domain   TEXT NOT NULL,
+    footing  TEXT NOT NULL,
+    n        BIGINT NOT NULL,
+    PRIMARY KEY (portal, domain, footing)
+);
+
+-- Of those who are here already. The list of an account's connections grows by one
+-- a time, in their order.
+CREATE TABLE known (account TEXT NOT NULL, connections TEXT NOT NULL);
+INSERT INTO known (account, connections)
+WITH RECURSIVE k (account, connection, connections) AS (
+    SELECT account, MIN(connection), ' ' || MIN(connection) FROM identities GROUP BY account
+    UNION
+    SELECT i.account, i.connection, k.connections || ' ' || i.connection FROM k JOIN identities i ON i.account = k.account
+    WHERE i.connection = (SELECT MIN(n.connection) FROM identities n WHERE n.account = k.account AND n.connection > k.connection)
+)
+SELECT account, connections FROM k
+WHERE NOT EXISTS (SELECT 1 FROM identities n WHERE n.account = k.account AND n.connection > k.connection);
+CREATE INDEX known_account ON known (account);
+UPDATE addresses SET footing = (
+    SELECT CASE a.status WHEN 'invited' THEN 'i' WHEN 'disabled' THEN 'd' ELSE 'a' END
+        || CASE WHEN COALESCE(c.hash, '') = '' THEN '-' WHEN c.temporary THEN 't' ELSE 'o' END
+        || '-'
+        || CASE WHEN EXISTS (SELECT 1 FROM addresses p WHERE p.account = a.id AND p.domain = addresses.domain AND p.confirmed > 0 AND p.proof <> '') THEN 'p' ELSE '-' END
+        || CASE WHEN EXISTS (SELECT 1 FROM addresses p WHERE p.account = a.id AND p.domain = addresses.domain AND p.confirmed > 0 AND p.is_primary) THEN 'h' ELSE '-' END
+        || CASE WHEN EXISTS (SELECT 1 FROM addresses p WHERE p.account = a.id AND p.domain <> addresses.domain AND p.confirmed > 0) THEN 's' ELSE '-' END
+        || COALESCE((SELECT k.connections FROM known k WHERE k.account = a.id), '')
+    FROM accounts a LEFT JOIN credentials c ON c.account = a.id WHERE a.id = addresses.account)
+WHERE confirmed > 0 AND NOT EXISTS (
+    SELECT 1 FROM addresses o WHERE o.account = addresses.account AND o.domain = addresses.domain AND o.confirmed > 0
+        AND (o.is_primary AND NOT addresses.is_primary OR o.is_primary = addresses.is_primary AND o.address < addresses.address));
+DROP TABLE known;
+INSERT INTO footings (portal, domain, footing, n)
+SELECT portal, domain, footing, COUNT(*) FROM addresses WHERE footing <> '' GROUP BY portal, domain, footing;
+INSERT INTO tallies (portal, name, n)
+SELECT portal, 'unfactored', COUNT(*) FROM accounts WHERE status <> 'disabled' GROUP BY portal;
+CREATE INDEX addresses_footing ON addresses (portal, domain, footing, address, account) WHERE footing <> '';
+DROP INDEX addresses_domain;
+CREATE INDEX addresses_domain ON addresses (portal, domain, address);
+
+-- Whom a domain's change is still to be told of: the addresses from one on, in
+-- order, each to the directory, and to who loses the only way in a letter as well.
+CREATE TABLE tellings (
+    portal  TEXT NOT NULL REFERENCES portals (id),
+    domain  TEXT NOT NULL,
+    letters BOOLEAN NOT NULL,
+    name    TEXT NOT NULL, -- the domain of the last address that was done
+    address TEXT NOT NULL, -- and that itself
+    done    BIGINT NOT NULL,
+    people  BIGINT NOT NULL, -- how many addresses there were
+    PRIMARY KEY (portal, domain)
+);
