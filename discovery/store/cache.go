@@ -159,8 +159,9 @@ func (c *Cache) entries(ctx context.Context, ids []discovery.BlindID, query quer
 type queryFunc func(context.Context, []discovery.BlindID) (entries []discovery.Entry, keep bool, err error)
 
 // ask puts the question in nobody's name: a caller who hangs up must not fail
-// the others who wait for the same answer. Whoever asks after a drop does not wait
-// for an answer to a question from before it.
+// the others who wait for the same answer, and waits for it himself, which is
+// dbTimeout at most. Whoever asks after a drop does not wait for an answer to a
+// question from before it.
 func (c *Cache) ask(ctx context.Context, ids []discovery.BlindID, query queryFunc) ([]discovery.Entry, error) {
 	began := c.mark(ids...)
 	key := make([]byte, 0, len(ids)*(len(discovery.BlindID{})+8))
@@ -168,7 +169,7 @@ func (c *Cache) ask(ctx context.Context, ids []discovery.BlindID, query queryFun
 		key = append(key, id[:]...)
 		key = binary.BigEndian.AppendUint64(key, uint64(began[i]))
 	}
-	answer := c.asking.DoChan(string(key), func() (any, error) {
+	answer, err, _ := c.asking.Do(string(key), func() (any, error) {
 		shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), dbTimeout)
 		defer cancel()
 		entries, keep, err := query(shared, ids)
@@ -177,12 +178,7 @@ func (c *Cache) ask(ctx context.Context, ids []discovery.BlindID, query queryFun
 		}
 		return entries, err
 	})
-	select {
-	case a := <-answer:
-		return a.Val.([]discovery.Entry), a.Err
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	return answer.([]discovery.Entry), err
 }
 
 // name is the key of an answer. A blind ID is a keyed hash of fixed length:

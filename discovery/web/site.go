@@ -180,7 +180,13 @@ func (s *Site) newRouter() *mux.Router {
 	return router
 }
 
-func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.router.ServeHTTP(w, r) }
+// ServeHTTP asks the router which handler it is and no more: the router's own would
+// copy the request twice, to hand over variables that no path of ours has.
+func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var match mux.RouteMatch
+	s.router.Match(r, &match) // there is always a handler: newRouter has set those of 404 and 405
+	match.Handler.ServeHTTP(w, r)
+}
 
 // Error answers a request that was refused before it came here.
 func (s *Site) Error(w http.ResponseWriter, r *http.Request, err error) { s.pages.Error(w, r, err) }

@@ -88,15 +88,14 @@ func (s *Sealer) Append(text []byte, to regions.Record, t Ticket) ([]byte, error
 	if err != nil {
 		return text, fmt.Errorf("seal ticket: %w", err)
 	}
-	plain := pad(body)
-	if len(plain) > maxPayload {
+	if len(body) > maxPayload-lengthSize {
 		return text, errors.New("seal ticket: the payload is too long")
 	}
 	c, err := s.channel(to, t.Portal, now)
 	if err != nil {
 		return text, fmt.Errorf("seal ticket: %w", err)
 	}
-	return c.append(text, plain), nil
+	return c.append(text, body), nil
 }
 
 // Seal seals one ticket over a channel of its own. It is issued when it says.
@@ -171,13 +170,23 @@ func (c *channel) spell() { c.text = base64.RawURLEncoding.EncodeToString(c.head
 // time: it is the same in all tickets of a channel.
 const wholeHead = headSize / 3 * 3
 
-func (c *channel) append(text, plain []byte) []byte {
-	rest := make([]byte, headSize-wholeHead, headSize-wholeHead+nonceSize+len(plain)+tagSize)
-	copy(rest, c.head[wholeHead:])
-	rest = c.aead.Seal(rest, nil, plain, c.head)
+// append seals a payload where it was padded: nothing of it stays behind in the
+// buffer, which is used again.
+func (c *channel) append(text, body []byte) []byte {
+	buffer := buffers.Get().(*[]byte)
+	defer buffers.Put(buffer)
+	rest := append((*buffer)[:0], c.head[wholeHead:]...)
+	rest = pad(rest, body)
+	rest = c.aead.Seal(rest[:headSize-wholeHead], nil, rest[headSize-wholeHead:], c.head)
+	*buffer = rest
 	text = slices.Grow(text, len(c.text)+base64.RawURLEncoding.EncodedLen(len(rest)))
 	return base64.RawURLEncoding.AppendEncode(append(text, c.text...), rest)
 }
+
+var buffers = sync.Pool{New: func() any {
+	b := make([]byte, 0, headSize-wholeHead+nonceSize+maxPayload+tagSize)
+	return &b
+}}
 
 func channelAEAD(secret []byte) (cipher.AEAD, error) {
 	block, err := aes.NewCipher(secret)

@@ -49,6 +49,7 @@ const (
 	tagSize   = 16
 	headSize  = 1 + idSize + encSize + lastSize + ed25519.SignatureSize
 
+	lengthSize = 2   // in front of a payload
 	block      = 512 // payloads are padded to a multiple, so that length says nothing of the address
 	maxPayload = 3 * block
 	maxSealed  = headSize + nonceSize + maxPayload + tagSize
@@ -113,27 +114,27 @@ func signedText(head, info []byte) []byte {
 	return append(b, info...)
 }
 
-// pad puts the length in front and zeros behind.
-func pad(b []byte) []byte {
-	n := 2 + len(b)
-	out := make([]byte, (n+block-1)/block*block)
-	binary.BigEndian.PutUint16(out, uint16(len(b)))
-	copy(out[2:], b)
-	return out
+// pad appends b with its length in front and zeros behind.
+func pad(to, b []byte) []byte {
+	to = binary.BigEndian.AppendUint16(to, uint16(len(b)))
+	to = append(to, b...)
+	return append(to, zeros[:(block-(lengthSize+len(b))%block)%block]...)
 }
+
+var zeros [block]byte
 
 func unpad(b []byte) ([]byte, bool) {
 	if len(b) == 0 || len(b)%block != 0 {
 		return nil, false
 	}
 	n := int(binary.BigEndian.Uint16(b))
-	if n > len(b)-2 {
+	if n > len(b)-lengthSize {
 		return nil, false
 	}
-	for _, c := range b[2+n:] {
+	for _, c := range b[lengthSize+n:] {
 		if c != 0 {
 			return nil, false
 		}
 	}
-	return b[2 : 2+n], true
+	return b[lengthSize : lengthSize+n], true
 }

@@ -290,7 +290,7 @@ func TestDIS23Elsewhere(t *testing.T) {
 	})
 	t.Run("another purpose", func(t *testing.T) {
 		other := bytes.Replace(info("eu-central", "acme"), []byte("\x07sign-in"), []byte("\x07sign-up"), 1)
-		_, err := w.opener().Open(string(w.open(t, w.eu, other).append(nil, pad(w.payload(t)))), "acme")
+		_, err := w.opener().Open(string(w.open(t, w.eu, other).append(nil, w.payload(t))), "acme")
 		wantRefusal(t, err, "forged")
 	})
 	t.Run("a region passes it on", func(t *testing.T) {
@@ -301,7 +301,7 @@ func TestDIS23Elsewhere(t *testing.T) {
 		c.spell()
 		o := w.opener()
 		o.Region, o.Keys = "us-east", []Key{w.usKey}
-		_, err := o.Open(string(c.append(nil, pad(w.payload(t)))), "acme")
+		_, err := o.Open(string(c.append(nil, w.payload(t))), "acme")
 		wantRefusal(t, err, "forged")
 	})
 	t.Run("signed for here, sealed to there", func(t *testing.T) {
@@ -310,7 +310,7 @@ func TestDIS23Elsewhere(t *testing.T) {
 		text := c.head[:headSize-ed25519.SignatureSize]
 		copy(c.head[len(text):], ed25519.Sign(w.frontDoor, signedText(text, info("eu-central", "acme"))))
 		c.spell()
-		_, err := w.opener().Open(string(c.append(nil, pad(w.payload(t)))), "acme")
+		_, err := w.opener().Open(string(c.append(nil, w.payload(t))), "acme")
 		wantRefusal(t, err, "sealed_otherwise")
 	})
 }
@@ -404,7 +404,7 @@ func TestREG05AfterTheChannel(t *testing.T) {
 	for after, want := range map[time.Duration]string{0: "", channelLife: "", channelLife + time.Second: "forged", time.Hour: "forged"} {
 		w.now = start.Add(after)
 		body := fmt.Appendf(nil, `{"jti":"T2","address":"ada@acme.example","iat":%d,"exp":%d}`, w.now.Unix(), w.now.Add(Life).Unix())
-		_, err := w.opener().Open(string(c.append(nil, pad(body))), "acme")
+		_, err := w.opener().Open(string(c.append(nil, body)), "acme")
 		if want == "" && err != nil {
 			t.Errorf("issued %s on: %v", after, err)
 		} else if want != "" {
@@ -428,7 +428,7 @@ func TestInnerForm(t *testing.T) {
 		"time as text":     func(s string) string { return strings.Replace(s, `"iat":`, `"iat":"x`, 1) },
 		"nothing":          func(string) string { return "" },
 	} {
-		_, err := w.opener().Open(string(c.append(nil, pad([]byte(change(string(w.payload(t))))))), "acme")
+		_, err := w.opener().Open(string(c.append(nil, []byte(change(string(w.payload(t)))))), "acme")
 		var r *Refusal
 		if !errors.As(err, &r) || r.Code != "malformed" {
 			t.Errorf("%s: %v, want malformed", name, err)
