@@ -15,6 +15,7 @@ type Discovery struct {
 	TLS       *TLS     // nil: plain HTTP, for localhost or behind a proxy
 
 	Internal       Listener // where regions post their claims
+	Room           Room     // for what one region claims
 	Metrics        Metrics
 	Database       Secret // sqlite:/… or postgres://…
 	Replica        Secret // postgres://… of a replica for lookups; empty: none
@@ -42,6 +43,12 @@ type Listener struct {
 	ClientCAFile string // callers must show a certificate of these authorities; empty: none is asked for
 }
 
+// Room is how many portals and domain routes one region may claim: all of them lie
+// in every front door's memory.
+type Room struct {
+	Portals, Routes int
+}
+
 // Catalogue says which region records to believe.
 type Catalogue struct {
 	File     string // one signed record a line; empty: Consul has them
@@ -54,7 +61,6 @@ func discovery(s *section, now time.Time) *Discovery {
 		Listen:         need(s, "listen", "the address to listen on, such as \":8443\"", listenAddress),
 		PublicURL:      need(s, "public_url", "the origin people type, such as https://login.example.com", origin),
 		TLS:            certificates(s, now),
-		Internal:       internal(s, now),
 		Metrics:        metrics(s),
 		Database:       database(s),
 		Replica:        replica(s),
@@ -72,6 +78,7 @@ func discovery(s *section, now time.Time) *Discovery {
 		Tracing:        tracing(s),
 		Product:        product(s),
 	}
+	c.Internal, c.Room = internal(s, now)
 	different(s, "listen", c.Listen, "internal.listen", c.Internal.Listen, "metrics.listen", c.Metrics.Listen)
 	behindProxy(s, c.PublicURL, c.TLS, c.TrustedProxies)
 	snapshot(s, c)
@@ -93,15 +100,19 @@ func snapshot(s *section, c *Discovery) {
 // CookieSecrets are the cookie keys as bytes, the newest first.
 func (c *Discovery) CookieSecrets() [][]byte { return reveal(c.CookieKeys) }
 
-func internal(s *section, now time.Time) Listener {
+func internal(s *section, now time.Time) (Listener, Room) {
 	sub := s.sub("internal", true)
 	defer sub.done()
 	l := Listener{Listen: need(sub, "listen", "the address where regions post their claims, such as \":8444\"", listenAddress)}
 	l.TLS = certificates(sub, now, func(t *section) { l.ClientCAFile = get(t, "client_ca_file", authorities, "") })
+	room := Room{
+		Portals: int(get(sub, "portals_per_region", integer(1, 1_000_000), 20_000)),
+		Routes:  int(get(sub, "routes_per_region", integer(1, 1_000_000), 100_000)),
+	}
 	if at, ok := sub.entries["listen"]; ok && l.Listen != "" && l.TLS == nil && !loopback(l.Listen) && !sub.has("tls") {
 		at.warn("claims arrive here without TLS: set internal.tls, or see to it that a proxy or a private network protects it")
 	}
-	return l
+	return l, room
 }
 
 func catalogue(s *section) Catalogue {

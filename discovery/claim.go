@@ -60,10 +60,12 @@ const (
 	CodePortal      = "portal_invalid"
 	CodeRoute       = "route_invalid"
 	CodeEntry       = "entry_invalid"
-	CodeNotRoutable = "route_domain_not_owned" // a public suffix, a provider of mail, or no domain
-	CodeManyPortals = "entry_too_many_portals" // MaxPortals of this region for one address
-	CodeStandby     = "standby_not_named"      // the portal is taken; its region's record does not name one of its standbys
-	CodeSweep       = "sweep_ahead"            // a sweep reaches back
+	CodeNotRoutable = "route_domain_not_owned"  // a public suffix, a provider of mail, or no domain
+	CodeManyPortals = "entry_too_many_portals"  // MaxPortals of this region for one address
+	CodeFullPortals = "region_too_many_portals" // the region has as many as it may have
+	CodeFullRoutes  = "region_too_many_routes"
+	CodeStandby     = "standby_not_named" // the portal is taken; its region's record does not name one of its standbys
+	CodeSweep       = "sweep_ahead"       // a sweep reaches back
 )
 
 // MaxPortals is how many portals of one region may claim the same address: one

@@ -163,6 +163,7 @@ func TestVerifyRefuses(t *testing.T) {
 		{"text for a number", edit(`"version":1`, `"version":"1"`), Malformed},
 		{"float", edit(`"version":1`, `"version":1.0`), Malformed},
 		{"version zero", edit(`"version":1`, `"version":0`), Invalid},
+		{"a version without a next one", edit(`"version":1`, `"version":9223372036854775807`), Invalid},
 		{"null hosts", edit(`["*.eu.example.com","login.acme.example","*.eu.localhost:8080"]`, `null`), Invalid},
 		{"no hosts", edit(`["*.eu.example.com","login.acme.example","*.eu.localhost:8080"]`, `[]`), Invalid},
 		{"URL as host", edit(`login.acme.example`, `https://login.acme.example`), Invalid},

@@ -13,6 +13,10 @@ import (
 	"unicode/utf8"
 )
 
+// maxVersion is what every JSON reader can count to, and leaves no version without
+// a next one: at the end of int64 a region could never be signed again.
+const maxVersion = 1<<53 - 1
+
 // MaxStandbys is how many regions may stand in for one.
 const MaxStandbys = 4
 
@@ -25,8 +29,8 @@ func (r Record) check() error {
 		return errors.New("jurisdiction: want upper-case letters, digits and hyphens, 2 to 12")
 	case !validName(r.Name):
 		return errors.New("name: want 1 to 100 printable characters")
-	case r.Version < 1:
-		return errors.New("version: want 1 or more")
+	case r.Version < 1 || r.Version > maxVersion:
+		return fmt.Errorf("version: want 1 to %d", int64(maxVersion))
 	case !r.Issued.Before(r.Expires):
 		return errors.New("expires: want a time after issued")
 	case r.Expires.Sub(r.Issued) > maxLife:

@@ -71,6 +71,9 @@ only this policy: key_prefix "domicile/regions/" { policy = "write" }.`,
 			if err != nil || life < time.Hour {
 				return misused("--valid: want a time of an hour or more, such as 90d")
 			}
+			if s.atLeast < 1 || s.atLeast > maxAtLeast {
+				return misused("--version-at-least: want 1 to %d", maxAtLeast)
+			}
 			if publish != (at.address != "") {
 				return misused("--publish and --consul go together")
 			}
@@ -101,6 +104,10 @@ only this policy: key_prefix "domicile/regions/" { policy = "write" }.`,
 	c.Flags().StringArrayVar(&s.trust, "trust", nil, "public half of a root key whose records this one may replace: its file or its text; may be given several times")
 	return c
 }
+
+// maxAtLeast is more than anybody has signed, and leaves room for what will be: no
+// version is ever lowered, so that a slip of the finger would stay.
+const maxAtLeast = 1_000_000_000
 
 // A signing is one run of "region sign".
 type signing struct {

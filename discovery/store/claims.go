@@ -16,7 +16,7 @@ import (
 // claim that is not the region's to make is refused by itself: it is counted
 // and logged, and the stream goes on.
 func (s *Store) Apply(ctx context.Context, record regions.Record, b discovery.Batch) (discovery.Receipt, error) {
-	a := &application{tags: s.tags, record: record, owners: make(map[string]owner)}
+	a := &application{tags: s.tags, room: s.room, record: record, owners: make(map[string]owner)}
 	last, err := s.apply(ctx, a, b)
 	if err != nil {
 		s.metrics.failures.WithLabelValues("apply").Inc()
@@ -51,8 +51,11 @@ func (s *Store) Apply(ctx context.Context, record regions.Record, b discovery.Ba
 type application struct {
 	tx     *sql.Tx
 	tags   TagKey
+	room   Room
 	record regions.Record
 	owners map[string]owner // of the portals this batch speaks of
+
+	portals, routes tally // of the region, as this batch leaves them
 
 	waiting  []waiting           // entries to be written
 	touched  []discovery.BlindID // the cache must forget these
@@ -230,6 +233,9 @@ func (a *application) portal(ctx context.Context, seq int64, gone bool, p discov
 	case !errors.Is(err, sql.ErrNoRows):
 		return err
 	}
+	if fits, err := a.portalFits(ctx, seq, p.ID, own); err != nil || !fits {
+		return err
+	}
 	// Two regions may be here at once, neither of which has seen the other: what
 	// was true when we looked is asked again by the statement that writes.
 	row := portalRow{p.ID, p.Region, p.Name, p.URL, string(p.Disclosure), discovery.StandbyText(p.Standbys), false, seq}
@@ -245,6 +251,7 @@ func (a *application) portal(ctx context.Context, seq int64, gone bool, p discov
 	if n, err := res.RowsAffected(); err != nil {
 		return err
 	} else if n == 0 {
+		a.portals.forget()
 		a.refuse(seq, p.ID, discovery.CodeForeign, errForeign)
 		return nil
 	}
@@ -322,9 +329,7 @@ func (a *application) readPortals(ctx context.Context, where string, args ...any
 
 func (a *application) route(ctx context.Context, seq int64, gone bool, r discovery.Route) error {
 	if gone {
-		a.rerouted = true
-		_, err := a.tx.ExecContext(ctx, `DELETE FROM routes WHERE domain = $1 AND portal = $2 AND region = $3`, r.Domain, r.Portal, a.record.Region)
-		return err
+		return a.routeGone(ctx, r)
 	}
 	if err := r.Check(); err != nil {
 		code := discovery.CodeRoute
@@ -338,6 +343,9 @@ func (a *application) route(ctx context.Context, seq int64, gone bool, r discove
 		a.refuseForeign(seq, r.Domain, err)
 		return err
 	}
+	if fits, err := a.routeFits(ctx, seq, r); err != nil || !fits {
+		return err
+	}
 	a.rerouted = true
 	row := routeRow{r.Domain, r.Portal, a.record.Region, r.Connection, joinWays(r.SignIn), seq}
 	_, err := a.tx.ExecContext(ctx, `
@@ -345,6 +353,17 @@ func (a *application) route(ctx context.Context, seq int64, gone bool, r discove
 		ON CONFLICT (domain, portal, region) DO UPDATE SET connection = excluded.connection, sign_in = excluded.sign_in,
 			seq = excluded.seq, tag = excluded.tag`,
 		row.domain, row.portal, row.region, row.connection, row.signIn, row.seq, a.tags.tag(row))
+	return err
+}
+
+func (a *application) routeGone(ctx context.Context, r discovery.Route) error {
+	a.rerouted = true
+	res, err := a.tx.ExecContext(ctx, `DELETE FROM routes WHERE domain = $1 AND portal = $2 AND region = $3`, r.Domain, r.Portal, a.record.Region)
+	if err != nil {
+		return err
+	}
+	n, err := res.RowsAffected()
+	a.routes.n -= int(n) // which is nothing as long as they are not counted
 	return err
 }
 
@@ -365,6 +384,7 @@ func (a *application) sweep(ctx context.Context, seq, before int64) error {
 	if err := a.touch(ctx, `DELETE FROM entries WHERE region = $1 AND seq < $2 RETURNING blind`, region, before); err != nil {
 		return err
 	}
+	a.routes.forget()
 	if _, err := a.tx.ExecContext(ctx, `DELETE FROM routes WHERE region = $1 AND seq < $2`, region, before); err != nil {
 		return err
 	}

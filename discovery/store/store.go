@@ -66,6 +66,7 @@ func migrations() fs.FS {
 type Options struct {
 	Snapshot *discovery.Snapshot
 	Tags     TagKey
+	Room     Room
 	Cache    *Cache  // nil: every lookup asks the database
 	Replica  *sql.DB // nil: every lookup asks the primary
 
@@ -84,6 +85,7 @@ type Store struct {
 	db       *sql.DB
 	snapshot *discovery.Snapshot
 	tags     TagKey
+	room     Room
 	cache    *Cache
 	contact  contact
 	file     *SnapshotFile
@@ -126,7 +128,7 @@ func New(db *sql.DB, o Options) *Store {
 	}
 	m := promauto.With(o.Metrics)
 	s := &Store{
-		db: db, snapshot: o.Snapshot, tags: o.Tags, cache: o.Cache, file: o.File, log: o.Log, now: o.Now, loaded: -1,
+		db: db, snapshot: o.Snapshot, tags: o.Tags, room: o.Room.orUsual(), cache: o.Cache, file: o.File, log: o.Log, now: o.Now, loaded: -1,
 		metrics: metrics{
 			claims: m.NewCounterVec(prometheus.CounterOpts{
 				Name: "domicile_directory_claims_total",

@@ -310,6 +310,8 @@ func why(code string) string {
 		return "the portal is taken, but the region's signed record does not name one of its standbys"
 	case discovery.CodeManyPortals:
 		return "too many portals of this region claim the address"
+	case discovery.CodeFullPortals, discovery.CodeFullRoutes:
+		return "the front door lets a region have no more of these"
 	}
 	return "against the directory's rules"
 }

@@ -43,6 +43,8 @@ type DiscoveryOptions struct {
 	Redis        redis.UniversalClient // nil: none; closed by Stop
 	RedisExposed string                // its address, when it is reached over a network without TLS
 
+	Room store.Room // for what one region claims
+
 	Near   int // answers kept in this process; 0: 100 000
 	Limits web.Limits
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/domicile-sso/domicile/cmd/internal/serve"
 	"github.com/domicile-sso/domicile/config"
 	"github.com/domicile-sso/domicile/discovery"
+	"github.com/domicile-sso/domicile/discovery/store"
 	"github.com/domicile-sso/domicile/discovery/web"
 	"github.com/domicile-sso/domicile/federation/fetch"
 	"github.com/domicile-sso/domicile/portal"
@@ -38,6 +39,7 @@ func DiscoverySettings(c *config.Discovery, log *slog.Logger) (DiscoveryOptions,
 		Snapshot:  c.Snapshot,
 		Reread:    c.Catalogue.Reload,
 		Replica:   c.Replica.Reveal(),
+		Room:      store.Room{Portals: c.Room.Portals, Routes: c.Room.Routes},
 		Limits: web.Limits{
 			PerClient: perSpan(c.RateLimits.PerClient, time.Minute),
 			Global:    perSpan(c.RateLimits.Global, time.Second),

@@ -38,7 +38,7 @@ const (
 
 // openDirectory makes the store on a database that may be away.
 func (d *Discovery) openDirectory(o DiscoveryOptions) error {
-	options := store.Options{Snapshot: d.snapshot, Log: d.Log, Metrics: d.Registry, Now: d.Now}
+	options := store.Options{Snapshot: d.snapshot, Room: o.Room, Log: d.Log, Metrics: d.Registry, Now: d.Now}
 	var err error
 	options.Cache, err = store.NewCache(store.CacheOptions{Secrets: o.Secrets, Redis: o.Redis, Size: o.Near, Log: d.Log, Metrics: d.Registry, Now: d.Now})
 	if err != nil {
