@@ -197,7 +197,9 @@ type phc struct {
 	salt, key    []byte
 }
 
-var errHash = errors.New("password hash is not one of ours")
+// ErrHash: what is stored is no hash of ours, or one that costs what no hash of ours
+// does. No password is behind it; a reset puts another in its place.
+var ErrHash = errors.New("password hash is not one of ours")
 
 // parse reads a PHC string. A stored hash that would cost much more than ours
 // is refused: whoever can write the table must not be able to stop the server.
@@ -205,21 +207,21 @@ func (h PasswordHash) parse() (phc, error) {
 	var p phc
 	parts := strings.Split(string(h), "$")
 	if len(h) > 256 || len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" || parts[2] != "v=19" {
-		return p, errHash
+		return p, ErrHash
 	}
 	if n, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &p.memory, &p.time, &p.threads); n != 3 || err != nil ||
 		fmt.Sprintf("m=%d,t=%d,p=%d", p.memory, p.time, p.threads) != parts[3] {
-		return p, errHash
+		return p, ErrHash
 	}
 	if p.memory < 8*uint32(p.threads) || p.memory > 64*1024 || p.time < 1 || p.time > 10 || p.threads < 1 || p.threads > 4 {
-		return p, errHash
+		return p, ErrHash
 	}
 	var err error
 	if p.salt, err = base64.RawStdEncoding.Strict().DecodeString(parts[4]); err != nil || len(p.salt) < 8 || len(p.salt) > 64 {
-		return p, errHash
+		return p, ErrHash
 	}
 	if p.key, err = base64.RawStdEncoding.Strict().DecodeString(parts[5]); err != nil || len(p.key) < 16 || len(p.key) > 64 {
-		return p, errHash
+		return p, ErrHash
 	}
 	return p, nil
 }
@@ -299,7 +301,8 @@ func encode(salt, key []byte) PasswordHash {
 }
 
 // Match reports whether password is the one behind stored. An empty stored
-// hash (no such account, no password) costs the same and never matches.
+// hash (no such account, no password) costs the same and never matches; so does one
+// that is none, which is ErrHash as well.
 func (h *Hasher) Match(ctx context.Context, stored PasswordHash, password Secret) (bool, error) {
 	if len(password) > PasswordMax {
 		return false, &discovery.Error{Kind: discovery.Invalid, Field: "password", Code: "password_long",
@@ -309,9 +312,10 @@ func (h *Hasher) Match(ctx context.Context, stored PasswordHash, password Secret
 	if !known {
 		stored = h.dummy
 	}
-	p, err := stored.parse()
-	if err != nil {
-		return false, err
+	p, strange := stored.parse()
+	if strange != nil {
+		known = false
+		p, _ = h.dummy.parse()
 	}
 	release, err := h.slot(ctx)
 	if err != nil {
@@ -319,5 +323,5 @@ func (h *Hasher) Match(ctx context.Context, stored PasswordHash, password Secret
 	}
 	defer release()
 	key := argon2.IDKey([]byte(password), p.salt, p.time, p.memory, p.threads, uint32(len(p.key)))
-	return subtle.ConstantTimeCompare(key, p.key) == 1 && known, nil
+	return subtle.ConstantTimeCompare(key, p.key) == 1 && known, strange
 }

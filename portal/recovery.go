@@ -53,6 +53,11 @@ func (r Recovery) Usable(accountID string, now time.Time) error {
 // nobody allows their own, and nobody that of a person above them.
 func MayAllow(actor, target Account) error { return MayManage(actor, target) }
 
+// Outgrown reports whether what was allowed about somebody of one role has to be
+// allowed once more now that they have another: who decided looked at a person who
+// could do less.
+func Outgrown(from, to Role) bool { return HigherRole(from, to) != from }
+
 // ErrRecoveryOver: somebody else has decided, the person has withdrawn it, or it
 // waited for too long.
 var ErrRecoveryOver = &discovery.Error{Kind: discovery.Conflict, Code: "recovery_over",

@@ -315,8 +315,8 @@ func (u *unit) moveRole(ctx context.Context, j portal.Joint) error {
 	if _, err := u.ExecContext(ctx, `UPDATE accounts SET role = $1, version = version + 1 WHERE id = $2`, string(j.Role), j.Keep.ID); err != nil {
 		return err
 	}
-	u.audit(portal.Event{Account: j.Keep.ID, Action: "role.changed", Target: string(j.Role)})
-	return nil
+	u.audit(portal.Event{Account: j.Keep.ID, Action: "role.changed", Method: "merge", Target: string(j.Keep.Role) + " → " + string(j.Role)})
+	return u.askAgain(ctx, j.Keep.ID) // it has risen
 }
 
 // close disables the account that has become part of another, for good, and

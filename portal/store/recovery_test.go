@@ -237,6 +237,103 @@ func TestWhoMayAllowARecovery(t *testing.T) {
 	})
 }
 
+// A word is about who the person was. Whoever may do more meanwhile needs another
+// one, by somebody who may give it, and does not have to ask anew.
+func TestRecoveryIsDecidedAgain(t *testing.T) {
+	each(t, func(t *testing.T, x *fixture) {
+		x.withTOTP(ian)
+		lost := x.found(ian)
+		_, helper := x.actor("hanna@cloud.example", portal.HelpDesk)
+		_, admin := x.actor("adam@cloud.example", portal.Administrator)
+		_, owner := x.actor("olga@cloud.example", portal.Owner)
+		if err := x.AskRecovery(x.ctx, "acme", visitor("one"), x.half("one", ian)); err != nil {
+			t.Fatal(err)
+		}
+		id := x.open()[0].ID
+		allow := func(v portal.Visitor) portal.Secret {
+			t.Helper()
+			if err := x.DecideRecovery(x.ctx, "acme", v, id, true); err != nil {
+				t.Fatal(err)
+			}
+			return x.lettersOf(portal.RecoveryAllowedLetter)[0].Token
+		}
+		start := func(link portal.Secret) string {
+			t.Helper()
+			handle, _, err := x.StartRecovery(x.ctx, "acme", visitor("back"), link)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return handle
+		}
+		become := func(r portal.Role) {
+			t.Helper()
+			if _, err := x.SetRole(x.ctx, "acme", owner, portal.RoleChange{Account: lost.ID, To: r}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		link := allow(helper)
+		begun := start(link)
+		become(portal.Administrator)
+		_, err := x.RecoveryByToken(x.ctx, "acme", link)
+		wantCode(t, err, "link_refused")
+		_, err = x.SignInPassword(x.ctx, "acme", visitor("back"), begun, good, false)
+		wantCode(t, err, "link_refused")
+		if open := x.open(); len(open) != 1 || open[0].ID != id || !open[0].Expires.Equal(open[0].Asked.Add(portal.RecoveryAsk)) {
+			t.Fatalf("it waits again: %+v", open)
+		}
+		wantCode(t, x.DecideRecovery(x.ctx, "acme", helper, id, true), "manage_higher")
+		// Who may do less is no reason.
+		link = allow(admin)
+		become(portal.Member)
+		if _, err := x.RecoveryByToken(x.ctx, "acme", link); err != nil || !x.audited("recovery.reopened", "") {
+			t.Errorf("demoted: %v", err)
+		}
+		// The word of somebody who may not give it any more is asked for again, too.
+		begun = start(link)
+		x.role(x.found("adam@cloud.example"), portal.Member)
+		_, err = x.SignInPassword(x.ctx, "acme", visitor("back"), begun, good, false)
+		wantCode(t, err, "decider_refused")
+		if len(x.open()) != 1 {
+			t.Fatal("nobody is asked again")
+		}
+		begun = start(allow(helper))
+		if in, err := x.SignInPassword(x.ctx, "acme", visitor("back"), begun, good, false); err != nil || !x.live(in.Token) {
+			t.Errorf("allowed by who may: %v", err)
+		}
+	})
+}
+
+// A reset ends every link, also the one that withdraws: the request goes with it,
+// and another can be made at once.
+func TestRecoveryEndsWithAReset(t *testing.T) {
+	each(t, func(t *testing.T, x *fixture) {
+		x.withTOTP(ian)
+		_, admin := x.actor("adam@cloud.example", portal.Administrator)
+		for _, decided := range []bool{false, true} {
+			if err := x.AskRecovery(x.ctx, "acme", visitor("one"), x.half("one", ian)); err != nil {
+				t.Fatal(err)
+			}
+			id := x.open()[0].ID
+			if decided {
+				if err := x.DecideRecovery(x.ctx, "acme", admin, id, true); err != nil {
+					t.Fatal(err)
+				}
+			}
+			x.requestReset(ian)
+			if err := x.ResetPassword(x.ctx, "acme", visitor("reset"), x.letter(portal.ResetLetter).Token, good); err != nil {
+				t.Fatal(err)
+			}
+			if len(x.open()) != 0 {
+				t.Error("it waits, and nobody can withdraw it")
+			}
+			wantCode(t, x.DecideRecovery(x.ctx, "acme", admin, id, true), "recovery_over")
+			if n := x.count(`recoveries WHERE finished = 0 AND expires > $1`, x.clock.now().UnixMicro()); n != 0 {
+				t.Errorf("decided %t: %d are under way", decided, n)
+			}
+		}
+	})
+}
+
 func TestRecoveryIsWithdrawnAndLapses(t *testing.T) {
 	each(t, func(t *testing.T, x *fixture) {
 		x.withTOTP(ian)

@@ -116,6 +116,11 @@ func (u *unit) setRole(ctx context.Context, a *account, to portal.Role) error {
 		return err
 	}
 	u.audit(portal.Event{Account: a.ID, Action: "role.changed", Method: u.by(), Target: string(a.Role) + " → " + string(to)})
+	if portal.Outgrown(a.Role, to) {
+		if err := u.askAgain(ctx, a.ID); err != nil {
+			return err
+		}
+	}
 	a.Role = to
 	if a.Status != portal.Active {
 		return nil // nobody is signed in, and an invitation stays good

@@ -205,7 +205,7 @@ func (s *Site) routes() []route {
 		{"GET", "/admin/users/" + account, member, s.user, portal.SeeUsers},
 		{"GET", "/admin/users/" + account + "/profile", member, s.userProfile, portal.EditUsers},
 		{"POST", "/admin/users/" + account + "/profile", member, s.saveUserProfile, portal.EditUsers},
-		{"POST", "/admin/users/" + account + "/status", member, s.switchUser, portal.SwitchUsers},
+		{"POST", "/admin/users/" + account + "/status", fresh, s.switchUser, portal.SwitchUsers},
 		{"POST", "/admin/users/" + account + "/role", fresh, s.setRole, portal.GrantRoles},
 		{"POST", "/admin/users/" + account + "/invitation", member, s.changeInvitation, portal.InviteUsers},
 		{"GET", "/admin/users/" + account + "/addresses", member, s.userAddresses, portal.EditUsers},
@@ -218,8 +218,8 @@ func (s *Site) routes() []route {
 		{"GET", "/admin/licences", member, s.licences, portal.SeeLicences},
 		{"POST", "/admin/licences", fresh, s.letRelease, portal.AssignLicences},
 		{"GET", "/admin/domains", member, s.approvedDomains, portal.ApproveDomains},
-		{"POST", "/admin/domains", member, s.approveDomain, portal.ApproveDomains},
-		{"POST", "/admin/domains/remove", member, s.removeDomain, portal.ApproveDomains},
+		{"POST", "/admin/domains", fresh, s.approveDomain, portal.ApproveDomains},
+		{"POST", "/admin/domains/remove", fresh, s.removeDomain, portal.ApproveDomains},
 		{"GET", "/admin/notifications", member, s.notifications, portal.ChangeSettings},
 		{"POST", "/admin/notifications", member, s.saveNotifications, portal.ChangeSettings},
 		{"GET", "/admin/mails", member, s.mails, portal.ChangeSettings},
@@ -370,6 +370,7 @@ func (s *Site) asMember(v *visit, rt route) error {
 	if err == nil {
 		v.member = &sess
 		v.greet(sess.Account)
+		v.lead(sess.Account)
 		if !sess.Account.Role.May(rt.may) {
 			return s.refuseMember(v, rt)
 		}

@@ -3,10 +3,13 @@ package attacks
 import (
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/domicile-sso/domicile/portal"
+	"github.com/domicile-sso/domicile/portal/web"
 )
 
 // TestUnattended is somebody at a browser that its owner has left: signed in, and
@@ -19,11 +22,66 @@ func TestUnattended(t *testing.T) {
 	}{
 		{"SES-19 an address of one's own", addressUnattended},
 		{"SES-19 ADM-03 an owner of one's own", ownerUnattended},
+		{"SES-19 every route", routesUnattended},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			w.Clock.Pass(2 * time.Hour)
 			row.test(t, w)
 		})
+	}
+}
+
+// asksAnew are the routes that ask who is there, by hand: what says how somebody
+// comes in, who may do what, whom it costs or gives access, and what leaves the
+// portal as a file. What can be taken back by its person at once is not among them,
+// nor is what is urgent: ending sessions.
+var asksAnew = strings.Fields(`
+	GET/account/licence   POST/account/licence   GET/account/password   POST/account/password
+	POST/account/security/remove   GET/account/security/totp   POST/account/security/totp
+	GET/account/security/sms   POST/account/security/sms   GET/account/security/passkeys   POST/account/security/passkeys
+	GET/account/security/codes   POST/account/security/codes
+	POST/account/addresses/promote   POST/account/addresses/remove   GET/account/addresses/confirm   POST/account/addresses/confirm
+	GET/account/addresses/merge   POST/account/addresses/merge
+	GET/admin/users/export.csv   GET/admin/audit/export.csv
+	GET/admin/users/import   POST/admin/users/import   POST/admin/users/import/{import}
+	POST/admin/users/{account}/status   POST/admin/users/{account}/role   POST/admin/users/{account}/licence
+	POST/admin/users/{account}/security   POST/admin/licences   POST/admin/domains   POST/admin/domains/remove
+	GET/admin/policy   POST/admin/policy   GET/admin/connections/{domain}/move   POST/admin/connections/{domain}/move
+	POST/admin/connections/undo   GET/admin/recoveries   POST/admin/recoveries`)
+
+// The owner's own browser, an hour after they left: every route, with a form that
+// would do.
+func routesUnattended(t *testing.T, w *world) {
+	here := w.staff(t, acme, portal.Owner)
+	b := here.browsers[portal.Owner]
+	w.Clock.Pass(21 * time.Minute)
+	seen := 0
+	for _, route := range web.Routes() {
+		method, path := pathOf(route, here.target.ID)
+		if !strings.HasPrefix(path, "/account") && !strings.HasPrefix(path, "/admin") {
+			continue
+		}
+		form := aims[route]
+		if form == nil {
+			form = url.Values{"nosuchfield": {"1"}}
+		}
+		anew := slices.Contains(asksAnew, strings.ReplaceAll(route, " ", ""))
+		if !anew && method == http.MethodPost {
+			form = url.Values{"nosuchfield": {"1"}}
+		}
+		before := w.rows(t, w.home(acme).DB)
+		a := b.send(request{Method: method, URL: acme + path, Form: bodyOf(method, form), From: acme})
+		to, _ := url.Parse(a.Header.Get("Location"))
+		if got := a.Status == http.StatusSeeOther && to != nil && to.Path == "/account/confirm"; got != anew {
+			t.Errorf("%s: asks who is there: %t (%d to %q)", route, got, a.Status, to)
+		}
+		w.unchanged(t, w.home(acme).DB, before, spared...)
+		if anew {
+			seen++
+		}
+	}
+	if seen != len(asksAnew) {
+		t.Errorf("%d of %d routes are there", seen, len(asksAnew))
 	}
 }
 
