@@ -73,8 +73,22 @@ func Country(ctx context.Context) string {
 type Frame struct {
 	Site         string // "Acme Corporation"; empty: the product's name
 	Jurisdiction string // "EU"; empty: not said
+	Links        []Link // what whoever is signed in finds at the top of every page
 
 	product string // set by [Set.Render]
+}
+
+// A Link leads to another page; with Post it is a button that does something.
+type Link struct {
+	Name, Path string
+	Post       bool
+}
+
+// WithLinks is the frame of the request with these links at its top.
+func WithLinks(ctx context.Context, links []Link) context.Context {
+	f := frame(ctx)
+	f.Links = links
+	return WithFrame(ctx, f)
 }
 
 // Product is what the whole is called.

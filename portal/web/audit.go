@@ -258,8 +258,8 @@ func (s *Site) eventRows(v *visit, links []portal.Link) ([]eventRow, error) {
 	rows := make([]eventRow, len(links))
 	for i, l := range links {
 		rows[i] = eventRow{
-			When: v.when(l.At), What: v.eventText(l.Action), Subject: named(l.Account), Actor: named(l.Actor), Target: l.Target,
-			Code: l.Code, Method: l.Method, Reference: l.Reference, Network: l.Client, Refused: strings.HasSuffix(l.Action, ".refused"),
+			When: v.when(l.At), What: v.eventText(l.Action), Subject: named(l.Account), Actor: named(l.Actor), Target: v.eventTarget(l.Action, l.Target),
+			Code: l.Code, Method: v.eventWay(l.Method), Reference: l.Reference, Network: l.Client, Refused: strings.HasSuffix(l.Action, ".refused"),
 		}
 		if l.Actor == "" && l.Method == "operator" {
 			rows[i].Actor.Name = v.t("the operator")

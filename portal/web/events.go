@@ -3,6 +3,8 @@ package web
 import (
 	"slices"
 	"strings"
+
+	"github.com/domicile-sso/domicile/portal"
 )
 
 // events says what happened, in the order in which the audit log offers it. The
@@ -128,6 +130,51 @@ func (v *visit) eventText(action string) string {
 		}
 	}
 	return action
+}
+
+// eventWays say how a thing was done, where that is not said by who did it.
+//
+//locale:texts
+var eventWays = []struct{ method, text string }{
+	{"password", "Password"},
+	{"saml", "Organisation’s own sign-in"},
+	{"oidc", "Organisation’s own sign-in"},
+	{"idp", "Organisation’s own sign-in"},
+	{"federation", "Organisation’s own sign-in"},
+	{"jit", "Organisation’s own sign-in"},
+	{"passkey", "Passkey"},
+	{"totp", "Authenticator app"},
+	{"sms", "Codes by SMS"},
+	{"code", "Recovery code"},
+	{"import", "Import"},
+	{"merge", "Accounts joined"},
+	{"operator", ""},
+	{"console", ""},
+	{"account", ""},
+}
+
+// eventWay is how a thing was done, as the visitor reads it; what is not in the
+// list stands for itself.
+func (v *visit) eventWay(method string) string {
+	for _, w := range eventWays {
+		switch {
+		case w.method != method:
+		case w.text == "":
+			return ""
+		default:
+			return v.t(w.text)
+		}
+	}
+	return method
+}
+
+// eventTarget is what a thing was done to. Roles have names that people know.
+func (v *visit) eventTarget(action, target string) string {
+	was, is, ok := strings.Cut(target, " → ")
+	if action != "role.changed" || !ok {
+		return target
+	}
+	return v.roleName(portal.Role(was)) + " → " + v.roleName(portal.Role(is))
 }
 
 // actionsOf are the actions of a group; none for a name that is no group's.

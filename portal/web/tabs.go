@@ -1,6 +1,20 @@
 package web
 
-import "github.com/domicile-sso/domicile/portal"
+import (
+	"github.com/domicile-sso/domicile/discovery/page"
+	"github.com/domicile-sso/domicile/portal"
+)
+
+// lead puts what whoever is signed in may always want at the top of every page:
+// their account, the console if they have one, and the way out.
+func (v *visit) lead(a portal.Account) {
+	links := []page.Link{{Name: v.t("Your account"), Path: "/account"}}
+	if a.Role.May(portal.SeeConsole) {
+		links = append(links, page.Link{Name: v.t("Administration"), Path: "/admin"})
+	}
+	links = append(links, page.Link{Name: v.t("Sign out"), Path: "/logout", Post: true})
+	v.r = v.r.WithContext(page.WithLinks(v.r.Context(), links))
+}
 
 // A tab leads to one page of several that belong together.
 type tab struct {

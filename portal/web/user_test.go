@@ -113,7 +113,7 @@ func TestRoleIsChanged(t *testing.T) {
 	if member.signedIn() {
 		t.Error("a session outlives its rights")
 	}
-	if e := w.last("initech", "role.changed"); e.Account != target.ID || e.Actor != people[portal.Owner].ID || e.Target != "member → auditor" {
+	if e := w.last("initech", "role.changed"); e.Account != target.ID || e.Actor != people[portal.Owner].ID || e.Target != "Member → Auditor" {
 		t.Errorf("audit: %+v", e)
 	}
 	a = admin.post(window+"/role", stale.form("#roles form", url.Values{"role": {"helpdesk"}}))
@@ -207,7 +207,7 @@ func TestAuditLogIsRead(t *testing.T) {
 		return len(a.page.All("#events tbody tr"))
 	}
 	row := auditor.get("/admin/audit?group=accounts&person=" + url.QueryEscape("member ex")).page.Text("#events tbody tr")
-	for _, want := range []string{"Role changed", "Member Example", "Owner Example", "member → auditor"} {
+	for _, want := range []string{"Role changed", "Member Example", "Owner Example", "Member → Auditor"} {
 		if !strings.Contains(row, want) {
 			t.Errorf("%q is not in %s", want, row)
 		}
