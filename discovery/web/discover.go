@@ -226,15 +226,14 @@ func readBody(w http.ResponseWriter, r *http.Request, field string, limit int64)
 	if r.ContentLength > limit {
 		return nil, tooLarge
 	}
-	from := http.MaxBytesReader(w, r.Body, limit)
-	if r.ContentLength > 0 && r.ContentLength <= maxForm { // so much may be believed
+	if r.ContentLength > 0 && r.ContentLength <= maxForm { // so much may be believed, and no more comes
 		body := make([]byte, r.ContentLength)
-		if _, err := io.ReadFull(from, body); err != nil {
+		if _, err := io.ReadFull(r.Body, body); err != nil {
 			return nil, &discovery.Error{Kind: discovery.Invalid, Field: field, Code: "body_unread", Err: err}
 		}
 		return body, nil
 	}
-	body, err := io.ReadAll(from)
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	var over *http.MaxBytesError
 	switch {
 	case errors.As(err, &over):
