@@ -73,6 +73,10 @@ type Client struct {
 	api       *api.Client
 	anonymous *api.Client // the same Consul, as somebody without a token sees it
 
+	// What the library has no call for.
+	asking, stranger *http.Client
+	at               *url.URL
+
 	health  atomic.Pointer[map[string]condition]
 	metrics metrics
 }
@@ -112,26 +116,31 @@ func New(o Options) (*Client, error) {
 		IdleConnTimeout:        time.Minute,
 	}
 	c := &Client{o: o, metrics: newMetrics(o.Metrics)}
-	if c.api, err = newAPI(u, o, guard{transport, o.Token}); err != nil {
+	c.at, c.asking, c.stranger = u, within(guard{transport, o.Token}), within(guard{transport, ""})
+	if c.api, err = newAPI(u, o, c.asking); err != nil {
 		return nil, err
 	}
-	if c.anonymous, err = newAPI(u, o, guard{transport, ""}); err != nil {
+	if c.anonymous, err = newAPI(u, o, c.stranger); err != nil {
 		return nil, err
 	}
 	c.health.Store(&map[string]condition{})
 	return c, nil
 }
 
-func newAPI(u *url.URL, o Options, g guard) (*api.Client, error) {
+// within is an HTTP client that goes nowhere else.
+func within(g guard) *http.Client {
+	return &http.Client{
+		Transport:     g,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+func newAPI(u *url.URL, o Options, by *http.Client) (*api.Client, error) {
 	c, err := api.NewClient(&api.Config{
 		Address: u.Host, Scheme: u.Scheme, Datacenter: o.Datacenter,
 		// Something must stand here, or the library looks for a token in the
 		// environment. What is sent is the guard's business.
-		Token: "-",
-		HttpClient: &http.Client{
-			Transport:     g,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
+		Token: "-", HttpClient: by,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("consul: %w", err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -175,9 +176,14 @@ func TestSelfTest(t *testing.T) {
 	}
 	before, _ := w.client(w.Management, nil).Records(t.Context())
 	for name, rules := range map[string]string{
-		"all keys":  `key_prefix "" { policy = "write" }`,
-		"our keys":  `key_prefix "domicile/regions/" { policy = "write" }`,
-		"one of us": `key_prefix "domicile/regions/" { policy = "read" } key "domicile/regions/eu-central" { policy = "write" }`,
+		"all keys":      `key_prefix "" { policy = "write" }`,
+		"our keys":      `key_prefix "domicile/regions/" { policy = "write" }`,
+		"processes":     `service_prefix "domicile-portal-" { policy = "write" }`,
+		"all services":  `service_prefix "" { policy = "write" }`,
+		"machines":      `node_prefix "" { policy = "write" }`,
+		"rights":        `acl = "write"`,
+		"Consul itself": `operator = "write"`,
+		"one of us":     `key_prefix "domicile/regions/" { policy = "read" } key "domicile/regions/eu-central" { policy = "write" }`,
 	} {
 		token := w.Token(t, rules)
 		if err := w.client(token, nil).SelfTest(t.Context()); !errors.Is(err, ErrOpen) {
@@ -186,6 +192,21 @@ func TestSelfTest(t *testing.T) {
 		if err := w.client(token, func(o *Options) { o.DangerouslyAllowOpen = true }).SelfTest(t.Context()); err != nil {
 			t.Errorf("%s may be written, and that is allowed: %v", name, err)
 		}
+	}
+	// One process may report its own region, and no other.
+	if err := w.client(w.Token(t, `service "domicile-portal-eu-central" { policy = "write" }`), nil).SelfTest(t.Context()); err != nil {
+		t.Errorf("a region's own service: %v", err)
+	}
+	w.stranger(`service_prefix "" { policy = "write" }`)
+	if err := w.client(w.Token(t, frontDoorPolicy), nil).SelfTest(t.Context()); !errors.Is(err, ErrOpen) || !strings.Contains(err.Error(), "anybody without a token has [service:write of domicile-portal-self-test]") {
+		t.Errorf("anybody may report processes: %v", err)
+	}
+	w.stranger(`service_prefix "" { policy = "read" } node_prefix "" { policy = "read" }`) // as DNS wants it
+	if err := w.client(w.Token(t, frontDoorPolicy), nil).SelfTest(t.Context()); err != nil {
+		t.Errorf("anybody may ask Consul's DNS: %v", err)
+	}
+	if err := w.client("11111111-2222-3333-4444-555555555555", nil).SelfTest(t.Context()); err == nil || errors.Is(err, ErrOpen) || strings.Contains(err.Error(), "1111") {
+		t.Errorf("a token that Consul does not know: %v", err)
 	}
 	after, err := w.client(w.Management, nil).Records(t.Context())
 	if diff := cmp.Diff(before, after); diff != "" || err != nil {
@@ -198,6 +219,23 @@ func TestSelfTest(t *testing.T) {
 	open.Kill()
 	if err := open.client("", nil).SelfTest(t.Context()); err == nil || errors.Is(err, ErrOpen) {
 		t.Errorf("no Consul: %v", err)
+	}
+}
+
+// stranger gives whoever has no token some rights, in place of what they had.
+func (w *world) stranger(rules string) {
+	w.t.Helper()
+	c, err := api.NewClient(&api.Config{Address: w.Addr, Token: w.Management})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	policy, _, err := c.ACL().PolicyCreate(&api.ACLPolicy{Name: fmt.Sprintf("anybody-%x", sha256.Sum256([]byte(rules))), Rules: rules}, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	const anonymous = "00000000-0000-0000-0000-000000000002"
+	if _, _, err := c.ACL().TokenUpdate(&api.ACLToken{AccessorID: anonymous, Policies: []*api.ACLLink{{ID: policy.ID}}}, nil); err != nil {
+		w.t.Fatal(err)
 	}
 }
 

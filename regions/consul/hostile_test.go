@@ -2,6 +2,7 @@ package consul
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -144,5 +145,47 @@ func TestCON21ServerWithoutALeader(t *testing.T) {
 		if checks, _, err := c.checks(t.Context(), 0, time.Second); (err == nil) != (name == "leader") {
 			t.Errorf("%s: %d checks, %v", name, len(checks), err)
 		}
+	}
+}
+
+// CON-03: whatever Consul answers when it is asked for rights, it is not taken for
+// safe by mistake, nor for open by noise.
+func TestSelfTestAnswers(t *testing.T) {
+	for name, tt := range map[string]struct {
+		status int
+		answer string
+		open   bool
+		good   bool
+	}{
+		"all refused":      {200, `[{"Allow":false},{"Allow":false},{"Allow":false},{"Allow":false},{"Allow":false}]`, false, true},
+		"one right":        {200, `[{"Allow":false},{"Allow":false},{"Allow":false},{"Allow":true},{"Allow":false}]`, true, false},
+		"too few":          {200, `[{"Allow":false}]`, false, false},
+		"null":             {200, `null`, false, false},
+		"no JSON":          {200, `good`, false, false},
+		"a redirect":       {302, ``, false, false},
+		"broken":           {500, `[{"Allow":false},{"Allow":false},{"Allow":false},{"Allow":false},{"Allow":false}]`, false, false},
+		"an older Consul":  {404, ``, false, true},
+		"and another":      {405, ``, false, true},
+		"more than enough": {200, `[` + strings.Repeat(" ", maxAnswer) + `]`, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if !strings.HasSuffix(r.URL.Path, "/acl/authorize") {
+					w.WriteHeader(http.StatusForbidden)
+					return
+				}
+				w.WriteHeader(tt.status)
+				fmt.Fprint(w, tt.answer)
+			}))
+			defer s.Close()
+			c, err := New(Options{Address: s.URL, Token: "x", Now: time.Now})
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = c.SelfTest(t.Context())
+			if errors.Is(err, ErrOpen) != tt.open || (err == nil) != tt.good {
+				t.Errorf("got %v", err)
+			}
+		})
 	}
 }
