@@ -44,6 +44,7 @@ type Ways struct {
 	ConnectionName string
 	Factors        []Factor // confirmed ones, the oldest first
 	Codes          int      // recovery codes that are left
+	CodesMade      time.Time
 	Trusted        int      // browsers that need not show a factor
 	Demanded       bool     // the portal's policy demands a factor of this account
 }

@@ -2,22 +2,36 @@ package portal
 
 import "time"
 
-// Settings are what a portal's administrators decide for it. Lengths of time
-// that are zero are the operator's.
+// Settings are what a portal's administrators decide for it, on two pages that are
+// saved apart from each other. A version is that of what is stored; an edit of an
+// older one is refused.
 type Settings struct {
-	Portal       string
-	Version      int64 // of what is stored; an edit of an older one is refused
-	Zone         string
-	Language     string
-	Sender       string // account ID whose address invitations come from (S14); empty: the operator's
-	SecondFactor SecondFactorPolicy
-	TrustDays    int // how long "trust this browser" holds; 0: not offered
-	Lifetimes    Lifetimes
-	PasswordMin  int // characters; 0: [PasswordMin]
+	Portal string
 
-	// Of the portal itself, changed along with the others.
-	KeepSigned bool   // "keep me signed in" is offered (S15)
-	Contact    string // shown on the sign-in pages: whom to ask for an invitation (S01)
+	NotificationsVersion int64
+	Zone                 string
+	Language             string
+	Sender               string // account ID whose address invitations come from (S14); empty: the operator's
+	Contact              string // of the portal itself, shown on the sign-in pages: whom to ask for an invitation (S01)
+
+	PolicyVersion int64
+	SecondFactor  SecondFactorPolicy
+	TrustDays     int       // how long "trust this browser" holds; 0: not offered
+	Lifetimes     Lifetimes // what is zero is the operator's
+	PasswordMin   int       // characters; 0: [PasswordMin]
+	KeepSigned    bool      // of the portal itself: "keep me signed in" is offered (S15)
+}
+
+// WithNotifications are the settings s with the notifications of t.
+func (s Settings) WithNotifications(t Settings) Settings {
+	s.NotificationsVersion, s.Zone, s.Language, s.Sender, s.Contact = t.NotificationsVersion, t.Zone, t.Language, t.Sender, t.Contact
+	return s
+}
+
+// WithPolicy are the settings s with the sign-in policy of t.
+func (s Settings) WithPolicy(t Settings) Settings {
+	t.Portal = s.Portal
+	return t.WithNotifications(s)
 }
 
 // A SecondFactorPolicy says who needs a second factor. Whoever has set one up is
@@ -32,7 +46,7 @@ const (
 
 // DefaultSettings are those of a new portal.
 func DefaultSettings(portalID string) Settings {
-	return Settings{Portal: portalID, Version: 1, Zone: "UTC", Language: "en", SecondFactor: FactorOptional, TrustDays: 30}
+	return Settings{Portal: portalID, NotificationsVersion: 1, Zone: "UTC", Language: "en", PolicyVersion: 1, SecondFactor: FactorOptional, TrustDays: 30}
 }
 
 // Location is the portal's time zone; UTC when this system does not know it.

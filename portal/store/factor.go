@@ -72,10 +72,12 @@ func (s *Store) readWays(ctx context.Context, q querier, portalID, accountID str
 	if w.Factors, err = readFactors(ctx, q, a.ID); err != nil {
 		return w, err
 	}
-	err = q.QueryRowContext(ctx, `SELECT COUNT(*) FROM recovery_codes WHERE account = $1 AND used = 0`, a.ID).Scan(&w.Codes)
+	var made int64
+	err = q.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(MAX(created), 0) FROM recovery_codes WHERE account = $1 AND used = 0`, a.ID).Scan(&w.Codes, &made)
 	if err != nil {
 		return w, err
 	}
+	w.CodesMade = when(made)
 	err = q.QueryRowContext(ctx, `SELECT COUNT(*) FROM devices WHERE account = $1 AND trusted > $2`, a.ID, micros(s.now())).Scan(&w.Trusted)
 	return w, err
 }

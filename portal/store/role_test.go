@@ -130,7 +130,15 @@ func TestActorIsLookedAtWhenItHappens(t *testing.T) {
 					return err
 				}
 				set.PasswordMin = 20
-				return x.PutSettings(x.ctx, "acme", v, set)
+				return x.PutPolicy(x.ctx, "acme", v, set)
+			},
+			"notifications": func(v portal.Visitor) error {
+				set, err := x.Settings(x.ctx, "acme")
+				if err != nil {
+					return err
+				}
+				set.Contact = "Call me"
+				return x.PutNotifications(x.ctx, "acme", v, set)
 			},
 			"mail text": func(v portal.Visitor) error {
 				return x.PutMailText(x.ctx, v, portal.MailText{Portal: "acme", Kind: portal.ResetLetter, Language: "en", Subject: "Call me"})

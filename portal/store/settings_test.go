@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"cmp"
 	"testing"
 	"time"
 
@@ -20,11 +21,12 @@ func (x *fixture) put(change func(*portal.Settings)) error {
 	x.t.Helper()
 	set := x.settings()
 	change(&set)
-	return x.PutSettings(x.ctx, "acme", visitor("admin"), set)
+	return cmp.Or(x.PutNotifications(x.ctx, "acme", visitor("admin"), set), x.PutPolicy(x.ctx, "acme", visitor("admin"), set))
 }
 
-// ADM-15: who edits what somebody else has saved meanwhile is told.
-func TestPutSettings(t *testing.T) {
+// ADM-15: who edits what somebody else has saved meanwhile is told, and nobody who
+// has the other page open.
+func TestSettingsOfTwoPages(t *testing.T) {
 	each(t, func(t *testing.T, x *fixture) {
 		old := x.settings()
 		if !old.KeepSigned || old.Contact != "it@acme.example" {
@@ -32,16 +34,26 @@ func TestPutSettings(t *testing.T) {
 		}
 		set := old
 		set.Zone, set.KeepSigned, set.TrustDays, set.Contact = "Europe/Zurich", false, 7, "Call 117"
-		if err := x.PutSettings(x.ctx, "acme", visitor("admin"), set); err != nil {
+		if err := x.PutNotifications(x.ctx, "acme", visitor("admin"), set); err != nil {
 			t.Fatal(err)
 		}
-		set.Version++
+		set.NotificationsVersion++
+		if got, want := x.settings(), old.WithNotifications(set); got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+		// The policy's page has been open since before.
+		stale := set
+		stale.NotificationsVersion, stale.Zone = old.NotificationsVersion, "UTC"
+		if err := x.PutPolicy(x.ctx, "acme", visitor("admin"), stale); err != nil {
+			t.Fatal(err)
+		}
+		set.PolicyVersion++
 		if got := x.settings(); got != set {
 			t.Errorf("%+v, want %+v", got, set)
 		}
-		if err := x.PutSettings(x.ctx, "acme", visitor("admin"), old); code(err) != "stale_version" {
-			t.Errorf("stale: %v", err)
-		}
+		old.SecondFactor, old.Language = portal.FactorForEveryone, "fr"
+		wantCode(t, x.PutNotifications(x.ctx, "acme", visitor("admin"), old), "stale_version")
+		wantCode(t, x.PutPolicy(x.ctx, "acme", visitor("admin"), old), "stale_version")
 		if p, err := x.PortalByID(x.ctx, "acme"); err != nil || p.KeepSigned || p.Contact != "Call 117" {
 			t.Errorf("%+v, %v", p, err)
 		}
@@ -49,8 +61,8 @@ func TestPutSettings(t *testing.T) {
 		if err != nil || len(events) != 4 || events[0].Target != "zone" {
 			t.Errorf("%+v, %v", events, err)
 		}
-		if err := x.put(func(*portal.Settings) {}); err != nil || x.settings().Version != set.Version {
-			t.Errorf("saving without a change: version %d, %v", x.settings().Version, err)
+		if err := x.put(func(*portal.Settings) {}); err != nil || x.settings() != set {
+			t.Errorf("saving without a change: %+v, %v", x.settings(), err)
 		}
 	})
 }

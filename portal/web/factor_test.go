@@ -163,6 +163,17 @@ func TestRecoveryCodesPage(t *testing.T) {
 	if again := b.get("/account/security/codes"); len(again.page.All("#codes li")) != 0 || strings.Contains(again.body, one) {
 		t.Error("the codes are shown twice")
 	}
+	// The page names the day that stands on the sheet, also later.
+	if today := w.clock().UTC().Format("2 January 2006"); !strings.Contains(a.page.Text("main .quiet"), today) {
+		t.Errorf("the sheet says %q, and not %s", a.page.Text("main .quiet"), today)
+	}
+	if _, err := w.db.Exec(`UPDATE recovery_codes SET created = created - 259200000000`); err != nil {
+		t.Fatal(err)
+	}
+	day := w.clock().UTC().Add(-72 * time.Hour).Format("2 January 2006")
+	if made := b.get("/account/security/codes").page.Text("#made"); !strings.Contains(made, day) {
+		t.Errorf("made: %q, and not %s", made, day)
+	}
 	c := w.browser(initech)
 	a = c.signIn(ianAt, goodPassword)
 	a = c.get("/login/factor?way=code&attempt=" + a.page.Attr("#factor input[name=attempt]", "value"))

@@ -65,13 +65,13 @@ func (s *Site) saveNotifications(v *visit) error {
 		return err
 	}
 	now := set
-	if set.Version, err = versionOf(f); err != nil {
+	if set.NotificationsVersion, err = versionOf(f); err != nil {
 		return err
 	}
 	set.Zone, set.Language, set.Contact = strings.TrimSpace(f["zone"]), f["language"], strings.Join(strings.Fields(f["contact"]), " ")
 	set.Sender, err = s.senderTyped(v, f["sender"], now)
 	if err == nil {
-		err = s.Store.PutSettings(v.r.Context(), v.portal.ID, v.visitor(), set)
+		err = s.Store.PutNotifications(v.r.Context(), v.portal.ID, v.visitor(), set)
 	}
 	if err != nil {
 		e, err := v.shown(err)
@@ -137,7 +137,7 @@ func (s *Site) senderNamed(v *visit, name string) (string, error) {
 
 func (s *Site) showNotifications(v *visit, status int, set portal.Settings, typed values, wrong *discovery.Error) error {
 	p := s.notificationForm(v, typed)
-	p.Tabs, p.Version = v.consoleTabs("notifications"), set.Version
+	p.Tabs, p.Version = v.consoleTabs("notifications"), set.NotificationsVersion
 	fields := []*page.Field{&p.Sender, &p.Contact, &p.Zone, &p.Language}
 	p.Form = withProblem(wrong, fields...)
 	if wrong != nil && wrong.Code == "stale_version" {

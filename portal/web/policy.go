@@ -72,9 +72,9 @@ func (s *Site) savePolicy(v *visit) error {
 	if err != nil {
 		return err
 	}
-	set.Version = version
+	set.PolicyVersion = version
 	if err = policyTyped(f, &set); err == nil {
-		err = s.Store.PutSettings(v.r.Context(), v.portal.ID, v.visitor(), set)
+		err = s.Store.PutPolicy(v.r.Context(), v.portal.ID, v.visitor(), set)
 	}
 	if err != nil {
 		e, err := v.shown(err)
@@ -120,7 +120,7 @@ func policyTyped(f values, set *portal.Settings) error {
 
 func (s *Site) showPolicy(v *visit, status int, set portal.Settings, typed values, wrong *discovery.Error) error {
 	p := s.policyForm(v, typed)
-	p.Tabs, p.Version, p.Keep = v.consoleTabs("policy"), set.Version, typed["keep_signed"] == "yes"
+	p.Tabs, p.Version, p.Keep = v.consoleTabs("policy"), set.PolicyVersion, typed["keep_signed"] == "yes"
 	fields := []*page.Field{&p.Factor, &p.Trust, &p.Password, &p.Idle, &p.Absolute, &p.KeptIdle, &p.KeptAbsolute}
 	p.Form = withProblem(wrong, fields...)
 	if wrong == nil {

@@ -43,7 +43,7 @@ type codesPage struct {
 	Portal string
 	Left   int
 	Codes  []string // just drawn; shown this once
-	Date   string
+	Date   string   // when they were made, as it stands on the sheet they are kept on
 }
 
 // What a notice on this page is about; see noticeCookie.
@@ -186,7 +186,7 @@ func (v *visit) showCodes(status int, drawn []portal.Secret, wrong *discovery.Er
 	if err != nil {
 		return fmt.Errorf("read ways to sign in: %w", err)
 	}
-	p := codesPage{Form: withProblem(wrong), Tabs: v.accountTabs("security"), Portal: v.portal.Name, Left: ways.Codes, Date: v.day(v.site.Now()).Human}
+	p := codesPage{Form: withProblem(wrong), Tabs: v.accountTabs("security"), Portal: v.portal.Name, Left: ways.Codes, Date: v.day(ways.CodesMade).Human}
 	for _, c := range drawn {
 		p.Codes = append(p.Codes, c.Clear())
 	}

@@ -1,40 +1,188 @@
 package web
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
-	"strings"
+	"net/netip"
+	"time"
+
+	"golang.org/x/text/language"
+	"golang.org/x/text/language/display"
 
 	"github.com/domicile-sso/domicile/discovery"
-	"github.com/domicile-sso/domicile/discovery/client"
+	"github.com/domicile-sso/domicile/discovery/page"
 	"github.com/domicile-sso/domicile/federation"
 	"github.com/domicile-sso/domicile/portal"
 )
 
-// home says who you are, where your data is and how you came in.
-func (s *Site) home(v *visit) error {
-	sess := v.member
-	method, err := s.methodName(v, sess)
+// sessionsPage is where people see who is signed in to their account, and which
+// apps may act for it.
+type sessionsPage struct {
+	page.Form
+	Tabs     []tab
+	Notice   string
+	Sessions []sessionRow
+	Others   bool // there are sessions beside this one
+	Apps     []activationRow
+	Gone     []activationRow
+	Offered  bool // there are apps to activate
+	App      page.Field
+	Device   page.Field
+}
+
+// A sessionRow is a session as its owner reads about it.
+type sessionRow struct {
+	ID            string
+	Agent, Place  string
+	Method        string
+	Current, Kept bool
+	Seen, Started moment
+	Used          string // when, in words
+	Ends          moment
+}
+
+var fieldSession = field{"session", 64}
+
+// What a notice on this page is about; see noticeCookie.
+const (
+	sessionEnded       = "session-ended"
+	othersEnded        = "others-ended"
+	activationMade     = "activation-made"
+	activationRemoved  = "activation-removed"
+	activationRestored = "activation-restored"
+)
+
+func (s *Site) sessions(v *visit) error {
+	p, err := s.sessionsPage(v)
 	if err != nil {
 		return err
 	}
-	a := sess.Account
-	p := homePage{
-		Portal: v.portal.Name, Host: v.r.Host,
-		Name: a.GivenName, FullName: strings.TrimSpace(a.GivenName + " " + a.FamilyName), Address: a.Primary.Clear(),
-		Jurisdiction: s.Jurisdiction, Region: cmp.Or(s.StandsInFor, s.RegionName), // where the data lies
-		Method: method, Ends: v.when(sess.Absolute),
+	p.Notice = v.noticed(map[string]string{
+		sessionEnded:       v.t("That session is over. With its next step, that browser has to sign in again."),
+		othersEnded:        v.t("All other sessions are over. You are signed in here alone."),
+		activationMade:     v.t("The app is activated. It will ask you to sign in when you start it."),
+		activationRemoved:  v.t("The app’s activation is removed. Nothing that it was given is valid any more."),
+		activationRestored: v.t("The app is activated again. It will ask you to sign in when you start it."),
+	})
+	return v.render(http.StatusOK, "sessions", p)
+}
+
+func (s *Site) sessionsPage(v *visit) (sessionsPage, error) {
+	p := sessionsPage{Tabs: v.accountTabs("sessions")}
+	all, err := s.Store.Sessions(v.r.Context(), v.portal.ID, v.member.Account.ID)
+	if err != nil {
+		return p, fmt.Errorf("read sessions: %w", err)
 	}
-	idle, _ := v.settings().Lifetimes.Within(s.Store.Lifetimes).Of(sess.Kept)
-	p.Idle = v.t("Earlier if you do not use it for %s", v.length(idle))
-	p.Console = a.Role.May(portal.SeeConsole)
-	if s.remembers() {
-		p.Remember = "/remember"
+	for i := range all {
+		row, err := s.sessionRow(v, &all[i])
+		if err != nil {
+			return p, err
+		}
+		p.Sessions = append(p.Sessions, row)
+		p.Others = p.Others || !row.Current
 	}
-	return v.render(http.StatusOK, "home", p)
+	return p, s.listApps(v, &p)
+}
+
+func (s *Site) sessionRow(v *visit, ses *portal.Session) (sessionRow, error) {
+	method, err := s.methodName(v, ses)
+	return sessionRow{
+		ID: ses.ID, Agent: v.agent(ses.Agent), Place: v.place(ses.Country, ses.Network), Method: method,
+		Current: ses.ID == v.member.ID, Kept: ses.Kept,
+		Seen: v.when(ses.Seen), Started: v.when(ses.Started), Used: v.ago(ses.Seen), Ends: v.when(ses.Absolute),
+	}, err
+}
+
+// agent is what a browser called itself, in the words of the page.
+func (v *visit) agent(name string) string {
+	browser, system := portal.SplitAgent(name)
+	switch {
+	case browser == "" && system == "":
+		return v.t("A browser we do not know")
+	case browser == "":
+		return v.t("A browser on %s", system)
+	case system == "":
+		return browser
+	}
+	return v.t("%s on %s", browser, system)
+}
+
+// place is where a session was begun: the country if a trusted proxy said so,
+// else as much of the address as is ever stored.
+func (v *visit) place(country, network string) string {
+	if region, err := language.ParseRegion(country); err == nil && region.IsCountry() {
+		if tag, err := language.Parse(v.lang()); err == nil {
+			if name := display.Regions(tag).Name(region); name != "" {
+				return name
+			}
+		}
+	}
+	prefix, err := netip.ParsePrefix(network)
+	switch {
+	case err != nil:
+		return v.t("From somewhere we do not know")
+	case prefix.Addr().IsLoopback(), prefix.Addr().IsUnspecified(): // ::1 is in ::/48
+		return v.t("From the machine that this portal runs on")
+	case prefix.Addr().IsPrivate(), prefix.Addr().IsLinkLocalUnicast():
+		return v.t("From a private network, %s", network)
+	}
+	return v.t("From the network %s", network)
+}
+
+// ago is how long ago a time was, in words.
+func (v *visit) ago(t time.Time) string {
+	d := v.site.Now().Sub(t)
+	switch {
+	case d < 2*portal.SeenEvery:
+		return v.t("Just now")
+	case d < time.Hour:
+		return v.t("%d minutes ago", int(d/time.Minute))
+	case d < 48*time.Hour:
+		return v.t("%d hours ago", int(d/time.Hour))
+	}
+	return v.t("%d days ago", int(d/(24*time.Hour)))
+}
+
+// endSession ends one session by its public ID. The one that asks is ended by
+// signing out, and leads where that leads.
+func (s *Site) endSession(v *visit) error {
+	f, err := v.form(fieldSession)
+	if err != nil {
+		return err
+	}
+	if f["session"] == "" {
+		return badField("session", "field_missing", "Choose the session that is to end.")
+	}
+	if f["session"] == v.member.ID {
+		return s.signOutHere(v)
+	}
+	if err := s.Store.EndSession(v.r.Context(), v.portal.ID, v.visitor(), v.member.Account.ID, f["session"]); err != nil {
+		return fmt.Errorf("end session: %w", err)
+	}
+	return v.backTo("/account/sessions", sessionEnded)
+}
+
+func (s *Site) endOtherSessions(v *visit) error {
+	if _, err := v.form(); err != nil {
+		return err
+	}
+	if err := s.Store.EndOtherSessions(v.r.Context(), v.portal.ID, v.visitor(), v.member.Account.ID, v.member.ID); err != nil {
+		return fmt.Errorf("end other sessions: %w", err)
+	}
+	return v.backTo("/account/sessions", othersEnded)
+}
+
+// endSessions signs the account out everywhere.
+func (s *Site) endSessions(v *visit) error {
+	if _, err := v.form(); err != nil {
+		return err
+	}
+	if err := s.Store.SignOutAll(v.r.Context(), v.portal.ID, v.visitor(), v.member.Account.ID); err != nil {
+		return fmt.Errorf("sign out everywhere: %w", err)
+	}
+	v.forget()
+	return v.render(http.StatusOK, "signedout", signedoutPage{Portal: v.portal.Name, Everywhere: true})
 }
 
 // methodName says how a session was signed in, in words.
@@ -118,22 +266,4 @@ func (s *Site) endSessionURL(v *visit, ended portal.Ended) string {
 		return ""
 	}
 	return to
-}
-
-func (s *Site) remembers() bool { return s.FrontDoor != "" && len(s.Publishing) > 0 }
-
-// remember vouches for this browser at the front door, which may then offer this
-// portal first. The proof names the portal and nobody.
-func (s *Site) remember(v *visit) error {
-	if !s.remembers() {
-		return &discovery.Error{Kind: discovery.NotFound, Code: "no_front_door"}
-	}
-	if v.passive() {
-		return v.nobody()
-	}
-	proof, err := client.Proof(s.Publishing, s.Region, v.portal.ID, s.FrontDoor, s.Now())
-	if err != nil {
-		return &discovery.Error{Kind: discovery.Internal, Code: "proof", Err: err}
-	}
-	return v.redirect(strings.TrimSuffix(s.FrontDoor, "/") + "/remember?proof=" + url.QueryEscape(proof))
 }

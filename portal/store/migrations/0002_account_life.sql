@@ -4,10 +4,11 @@
 -- leaves them to the operator.
 CREATE TABLE settings (
     portal           TEXT PRIMARY KEY REFERENCES portals (id),
-    version          BIGINT NOT NULL,
+    notifications    BIGINT NOT NULL, -- the version of the next three and of the portal's contact
     zone             TEXT NOT NULL,
     language         TEXT NOT NULL,
     sender           TEXT NOT NULL, -- the account whose address invitations come from; empty: the operator's
+    policy           BIGINT NOT NULL, -- the version of what follows and of the portal's keep_signed
     second_factor    TEXT NOT NULL CHECK (second_factor IN ('optional', 'password', 'everyone')),
     trust_days       BIGINT NOT NULL,
     session_idle     BIGINT NOT NULL,
@@ -16,9 +17,9 @@ CREATE TABLE settings (
     kept_absolute    BIGINT NOT NULL,
     password_min     BIGINT NOT NULL
 );
-INSERT INTO settings (portal, version, zone, language, sender, second_factor, trust_days,
+INSERT INTO settings (portal, notifications, zone, language, sender, policy, second_factor, trust_days,
     session_idle, session_absolute, kept_idle, kept_absolute, password_min)
-SELECT id, 1, 'UTC', 'en', '', 'optional', 30, 0, 0, 0, 0, 0 FROM portals;
+SELECT id, 1, 'UTC', 'en', '', 1, 'optional', 30, 0, 0, 0, 0, 0 FROM portals;
 
 -- version is that of the profile: who edits an older one is told.
 ALTER TABLE accounts ADD COLUMN role TEXT NOT NULL DEFAULT 'member'
