@@ -71,7 +71,7 @@ func (v *visit) lost(handle string) (portal.Half, error) {
 
 // takeRecovery answers the same whether this is the first request or one more.
 func (s *Site) takeRecovery(v *visit) error {
-	f, err := v.form(fieldAttempt)
+	f, err := v.form(fieldAttempt, fieldUsername)
 	if err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func (s *Site) recovery(v *visit) error {
 
 // startRecovery leads to the first step, which ends it.
 func (s *Site) startRecovery(v *visit) error {
-	f, err := v.form(fieldToken)
+	f, err := v.form(fieldToken, fieldUsername)
 	if err != nil {
 		return err
 	}
