@@ -19,8 +19,13 @@ type IntakeOptions struct {
 	URL     string // public URL of the front door, as batches name it
 	Store   *store.Store
 	Regions *regions.Catalogue
-	Log     *slog.Logger
-	Now     func() time.Time // nil: time.Now
+
+	// Certified wants the client's certificate, of an authority that the listener has
+	// looked at, to name the region that has signed: claims are then worth two keys.
+	Certified bool
+
+	Log *slog.Logger
+	Now func() time.Time // nil: time.Now
 }
 
 // MaxClaims is the longest body that POST /claims takes.
@@ -71,6 +76,11 @@ func (o IntakeOptions) claims(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err := batch.For(o.URL); err != nil {
 		return err
+	}
+	if o.Certified {
+		if err := certified(r.TLS, record.Region); err != nil {
+			return err
+		}
 	}
 	ctx, sp := span.Start(r.Context(), span.ApplyClaims)
 	sp.Text(span.Region, record.Region)

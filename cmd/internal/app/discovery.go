@@ -132,7 +132,8 @@ func (d *Discovery) serve(o DiscoveryOptions, site *web.Site) error {
 	around.Site, around.TrustedProxies, around.Timeout, around.ContinueTraces = "claims", nil, 25*time.Second, true
 	around.Routes = []string{"POST /claims"}
 	around.BodyLimits = map[string]int64{"/claims": web.MaxClaims}
-	intake := serve.Wrap(web.Intake(web.IntakeOptions{URL: o.URL, Store: d.store, Regions: d.catalogue, Log: d.Log, Now: d.Now}), around)
+	intake := serve.Wrap(web.Intake(web.IntakeOptions{URL: o.URL, Store: d.store, Regions: d.catalogue,
+		Certified: o.InternalCertificate.AsksCallers(), Log: d.Log, Now: d.Now}), around)
 
 	if err := d.listen("public", d.Listen, d.Certificate, d.handler); err != nil {
 		return err

@@ -94,6 +94,10 @@ func (c *Certificate) Expires() time.Time {
 	return c.now.Load().pair.Leaf.NotAfter
 }
 
+// AsksCallers reports whether a listener with this certificate takes only callers
+// that show one themselves.
+func (c *Certificate) AsksCallers() bool { return c != nil && c.files.CA != "" }
+
 // server is the configuration of a listener. Certificate and authorities are
 // looked up at each handshake.
 func (c *Certificate) server() *tls.Config {
@@ -101,7 +105,7 @@ func (c *Certificate) server() *tls.Config {
 		MinVersion:     tls.VersionTLS12,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.now.Load().pair, nil },
 	}
-	if c.files.CA != "" {
+	if c.AsksCallers() {
 		// VerifyConnection, and not ClientCAs, because that would be one pool for
 		// good, and because it runs for resumed sessions as well.
 		config.ClientAuth = tls.RequireAnyClientCert
