@@ -122,5 +122,10 @@ func words(p *locale.Printer) template.FuncMap {
 			}
 			return template.HTML(p.T(key, args...))
 		},
+		// address lets an address that is wider than a telephone break behind its
+		// "@", and not in the middle of a word.
+		"address": func(a any) template.HTML {
+			return template.HTML(strings.Replace(template.HTMLEscapeString(fmt.Sprint(a)), "@", "@<wbr>", 1))
+		},
 	}
 }

@@ -67,7 +67,7 @@ func (s *Store) ResendAlias(ctx context.Context, portalID string, v portal.Visit
 
 func (s *Store) sendAlias(ctx context.Context, portalID string, v portal.Visitor, accountID string, address discovery.Address, may func(*portal.Alias) error) error {
 	if address.IsZero() {
-		return &discovery.Error{Kind: discovery.Invalid, Field: "email", Code: "address_empty", Say: "Please enter your e-mail address."}
+		return &discovery.Error{Kind: discovery.Invalid, Field: "email", Code: "address_empty", Say: "Enter the new address."}
 	}
 	mailbox, mailer := portal.AliasBuckets(portalID, address, v.Actor)
 	if wait, err := s.charge(ctx, mailer); err != nil || wait > 0 {
@@ -90,7 +90,10 @@ func (s *Store) sendAlias(ctx context.Context, portalID string, v portal.Visitor
 			return err
 		}
 		has := aliasOf(all, address)
-		if err := cmp.Or(may(has), portal.MayAddAlias(a.Account, all, address)); err != nil {
+		if err := may(has); err != nil {
+			return u.refuseKnown(portal.Event{Account: a.ID, Action: "alias.refused"}, err)
+		}
+		if err := portal.MayAddAlias(a.Account, all, address); err != nil {
 			return err
 		}
 		return u.addAlias(ctx, a, address, has == nil, wait == 0)

@@ -79,6 +79,15 @@ func (s *Site) addresses(v *visit) error {
 	return s.showAddresses(v, http.StatusOK, p, nil)
 }
 
+// newAddress reads the address that somebody gives an account. It is not always
+// their own.
+func newAddress(typed string) (discovery.Address, error) {
+	if strings.TrimSpace(typed) == "" {
+		return discovery.Address{}, badField("email", "address_empty", "Enter the new address.")
+	}
+	return discovery.ParseAddress(typed)
+}
+
 // addAddress answers every address with the same words: who has it already is told
 // to nobody before the mailbox has been proven.
 func (s *Site) addAddress(v *visit) error {
@@ -86,7 +95,7 @@ func (s *Site) addAddress(v *visit) error {
 	if err != nil {
 		return err
 	}
-	address, err := discovery.ParseAddress(f["email"])
+	address, err := newAddress(f["email"])
 	if err == nil {
 		err = s.Store.AddAlias(v.r.Context(), v.portal.ID, v.visitor(), v.member.Account.ID, address)
 	}
@@ -298,7 +307,7 @@ func (s *Site) changeUserAddresses(v *visit) error {
 	if f["do"] != "" {
 		typed = f["address"]
 	}
-	address, err := discovery.ParseAddress(typed)
+	address, err := newAddress(typed)
 	if err == nil {
 		switch f["do"] {
 		case "":

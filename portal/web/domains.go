@@ -98,7 +98,10 @@ func (s *Site) showDomains(v *visit, status int, typed, ask string, wrong *disco
 func (v *visit) approvedRowOf(d portal.ApprovedDomain, ask string) approvedRow {
 	row := approvedRow{Name: d.Name, Accounts: v.number(d.Accounts), Added: v.day(d.Added), SignIn: d.SignIn, Ask: d.Name == ask && !d.SignIn}
 	if row.Ask {
-		row.Covers = v.t("%d accounts have their primary address there. They stay as they are, but nobody new can be added.", d.Accounts)
+		row.Covers = v.t("No account has its primary address there. From then on nobody new can be added.")
+		if d.Accounts > 0 {
+			row.Covers = v.t("%d accounts have their primary address there. They stay as they are, but nobody new can be added.", d.Accounts)
+		}
 	}
 	return row
 }

@@ -63,7 +63,7 @@ var events = []struct{ action, text string }{
 	{"recovery.asked", "Help with a lost second factor asked for"},
 	{"recovery.cancelled", "Help with a lost second factor no longer asked for"},
 	{"recovery.allowed", "Recovery after a lost second factor allowed"},
-	{"recovery.reopened", "Way back after a lost second factor to be decided on once more"},
+	{"recovery.reopened", "Recovery after a lost second factor to be decided on once more"},
 	{"recovery.refused", "Recovery after a lost second factor refused"},
 	{"recovery.finished", "Recovery after a lost second factor finished"},
 

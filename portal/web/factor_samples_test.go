@@ -78,7 +78,7 @@ func securitySamples() map[string]map[string]any {
 		"factor_remove": {"last": removePage{Tabs: sampleTabs, Factor: "0", What: "Authenticator app: Telephone", Last: true},
 			"one of two": removePage{Tabs: sampleTabs, Factor: "0", What: "Passkey"}},
 		"codes": {"drawn": codesPage{Tabs: sampleTabs, Portal: "Acme Corporation", Left: 10, Date: "20 November 2026", Codes: []string{"3f7k-9q2m-x4tz-0abc", "0000-1111-2222-3333"}},
-			"left": codesPage{Tabs: sampleTabs, Left: 3, Date: "20 November 2026"}, "too early": codesPage{Tabs: sampleTabs, Form: withProblem(portal.ErrNoFactorYet)}},
+			"left": codesPage{Tabs: sampleTabs, Left: 3, Date: "20 November 2026"}, "too early": codesPage{Tabs: sampleTabs, Early: true, Form: withProblem(portal.ErrNoFactorYet)}},
 		"code_used":     {"some": codeUsedPage{Left: 9, Then: "/"}, "last": codeUsedPage{Then: "/"}},
 		"user_security": {"may": console, "higher": higher},
 	}

@@ -77,7 +77,11 @@ func (s *Site) invite(v *visit) error {
 		return s.inviteMany(v, f, inv)
 	}
 	outcome := portal.InviteOutcome("")
-	inv.Address, err = discovery.ParseAddress(f["email"])
+	if strings.TrimSpace(f["email"]) == "" {
+		err = badField("email", "address_empty", "Enter the address to invite.")
+	} else {
+		inv.Address, err = discovery.ParseAddress(f["email"])
+	}
 	if err == nil {
 		inv.GivenName, inv.FamilyName = portal.PersonName(f["given_name"]), portal.PersonName(f["family_name"])
 		outcome, err = s.Store.InviteOnce(v.r.Context(), v.visitor(), inv)
@@ -141,7 +145,7 @@ func (s *Site) inviteMany(v *visit, f values, inv portal.Invitation) error {
 }
 
 func (v *visit) outcomeRow(line string, outcome portal.InviteOutcome) invitedRow {
-	row := invitedRow{Line: line, Outcome: v.t("Invited"), Class: "good"}
+	row := invitedRow{Line: line, Outcome: v.t("Invitation sent"), Class: "good"}
 	switch outcome {
 	case portal.ActiveAlready:
 		row.Outcome, row.Class = v.t("Active already: no mail was sent"), ""

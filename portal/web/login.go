@@ -222,7 +222,8 @@ func (v *visit) showPassword(status int, handle string, a portal.Attempt, keep b
 		Attempt: handle, Then: a.ReturnTo, Address: a.Address.Clear(),
 		Other: editPath(handle), Forgot: "/password/forgot?attempt=" + url.QueryEscape(handle),
 		Password: page.Field{Name: "password", Label: v.t("Password"), Type: "password", Autocomplete: "current-password"},
-		MayKeep:  v.portal.KeepSigned, Keep: keep,
+		MayKeep:  v.portal.KeepSigned && a.Purpose != portal.ForMerge, // a proof opens no session that could stay
+		Keep:     keep,
 	}
 	p.Form = withProblem(wrong, &p.Password)
 	return v.render(status, "password", p)

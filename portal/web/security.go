@@ -42,6 +42,7 @@ type codesPage struct {
 	Tabs   []tab
 	Portal string
 	Left   int
+	Early  bool     // there is no factor yet that they could stand in for
 	Codes  []string // just drawn; shown this once
 	Date   string   // when they were made, as it stands on the sheet they are kept on
 }
@@ -142,7 +143,7 @@ func (v *visit) askRemoval(id string) error {
 		}
 		return v.render(http.StatusOK, "factor_remove", p)
 	}
-	return &discovery.Error{Kind: discovery.NotFound, Code: "factor_unknown"}
+	return v.site.refuseTarget(v, id, &discovery.Error{Kind: discovery.NotFound, Code: "factor_unknown"})
 }
 
 // distrust ends trust in every browser.
@@ -186,7 +187,7 @@ func (v *visit) showCodes(status int, drawn []portal.Secret, wrong *discovery.Er
 	if err != nil {
 		return fmt.Errorf("read ways to sign in: %w", err)
 	}
-	p := codesPage{Form: withProblem(wrong), Tabs: v.accountTabs("security"), Portal: v.portal.Name, Left: ways.Codes, Date: v.day(ways.CodesMade).Human}
+	p := codesPage{Form: withProblem(wrong), Tabs: v.accountTabs("security"), Portal: v.portal.Name, Left: ways.Codes, Early: len(ways.Factors) == 0, Date: v.day(ways.CodesMade).Human}
 	for _, c := range drawn {
 		p.Codes = append(p.Codes, c.Clear())
 	}

@@ -113,7 +113,7 @@ func TestRoleIsChanged(t *testing.T) {
 	if member.signedIn() {
 		t.Error("a session outlives its rights")
 	}
-	if e := w.last("initech", "role.changed"); e.Account != target.ID || e.Actor != people[portal.Owner].ID || e.Target != "Member → Auditor" {
+	if e := w.last("initech", "role.changed"); e.Account != target.ID || e.Actor != people[portal.Owner].ID || e.Target != "member → auditor" {
 		t.Errorf("audit: %+v", e)
 	}
 	a = admin.post(window+"/role", stale.form("#roles form", url.Values{"role": {"helpdesk"}}))

@@ -24,7 +24,7 @@ func (u *uses) templates(files fs.FS, pattern string) {
 			continue
 		}
 		said := func(string, ...any) string { return "" }
-		t, err := template.New(name).Funcs(template.FuncMap{"t": said, "markup": said}).Parse(string(body))
+		t, err := template.New(name).Funcs(template.FuncMap{"t": said, "markup": said, "address": said}).Parse(string(body))
 		if err != nil {
 			u.report("%v", err)
 			continue
