@@ -52,28 +52,29 @@ func (s *Store) findAccounts(ctx context.Context, portalID string, f portal.Acco
 	if f.Limit <= 0 || f.Limit > 500 {
 		f.Limit = 50
 	}
-	q, err := s.accountQuery(ctx, portalID, f)
-	if err != nil {
-		return page, err
-	}
-	order, from, err := s.placeOf(ctx, q, portalID, f)
-	if err != nil {
-		return page, err
-	}
-	rows, err := s.db.QueryContext(ctx, q.page(order, f.Limit+1), q.args...)
-	if err != nil {
-		return page, err
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		var l portal.ListedAccount
-		var ends int64
-		a, err := scanAccount(rows, &l.Plan, &ends)
+	// Of what is common a page is soon full of those who come next by name. What is
+	// common by itself and rare together is looked for among the rarest of it.
+	var order string
+	var from bool
+	for _, smallest := range []int{few, many} {
+		q, err := s.accountQuery(ctx, portalID, f, smallest)
 		if err != nil {
 			return page, err
 		}
-		l.Account, l.LicenceEnds = a.Account, when(ends)
-		page.Accounts = append(page.Accounts, l)
+		if order, from, err = s.placeOf(ctx, q, portalID, f); err != nil {
+			return page, err
+		}
+		walk := q.common && smallest == few
+		if walk {
+			q.among, q.side = nearby, order
+		}
+		page.Accounts, err = s.listAccounts(ctx, q, order, f.Limit+1)
+		if err != nil {
+			return page, err
+		}
+		if !walk || len(page.Accounts) > f.Limit {
+			break
+		}
 	}
 	more := len(page.Accounts) > f.Limit
 	if more {
@@ -84,7 +85,27 @@ func (s *Store) findAccounts(ctx context.Context, portalID string, f portal.Acco
 		slices.Reverse(page.Accounts)
 		page.Earlier, page.Later = more, true
 	}
-	return page, rows.Err()
+	return page, nil
+}
+
+func (s *Store) listAccounts(ctx context.Context, q *accountQuery, order string, limit int) ([]portal.ListedAccount, error) {
+	rows, err := s.db.QueryContext(ctx, q.page(order, limit), q.args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	var out []portal.ListedAccount
+	for rows.Next() {
+		var l portal.ListedAccount
+		var ends int64
+		a, err := scanAccount(rows, &l.Plan, &ends)
+		if err != nil {
+			return nil, err
+		}
+		l.Account, l.LicenceEnds = a.Account, when(ends)
+		out = append(out, l)
+	}
+	return out, rows.Err()
 }
 
 // placeOf makes the query begin where the page before it ended; from is false at
@@ -102,28 +123,37 @@ func (s *Store) placeOf(ctx context.Context, q *accountQuery, portalID string, f
 	if errors.Is(err, sql.ErrNoRows) {
 		return "ASC", false, nil
 	}
-	q.where(`(a.name_key, a.id) ` + side + ` (` + q.arg(blob(key)) + `, ` + q.arg(id) + `)`)
+	q.place = ` AND (a.name_key, a.id) ` + side + ` (` + q.arg(blob(key)) + `, ` + q.arg(id) + `)`
 	return order, true, err
 }
 
+// eachAtOnce is how many accounts are held at once when all are handed over.
+const eachAtOnce = 500
+
 // EachAccount hands over all accounts of a filter, in pages: however many there
-// are, no more than a page of them is held at once.
+// are, no more than a page of them is held at once. It goes by ID, because names
+// change while a long list is handed over, and whoever is renamed from behind a
+// page's end to before it would be left out.
 func (s *Store) EachAccount(ctx context.Context, portalID string, f portal.AccountFilter, do func(portal.ListedAccount) error) error {
-	f.After, f.Before, f.Limit = "", "", 500
-	for {
-		page, err := s.FindAccounts(ctx, portalID, f)
+	for last := ""; ; {
+		q, err := s.accountQuery(ctx, portalID, f, few)
 		if err != nil {
-			return err
+			return failed("find accounts", err)
 		}
-		for _, a := range page.Accounts {
+		q.byID, q.place = true, ` AND a.id > `+q.arg(last)
+		some, err := s.listAccounts(ctx, q, "ASC", eachAtOnce)
+		if err != nil {
+			return failed("find accounts", err)
+		}
+		for _, a := range some {
 			if err := do(a); err != nil {
 				return err
 			}
 		}
-		if !page.Later {
+		if len(some) < eachAtOnce {
 			return nil
 		}
-		f.After = page.Accounts[len(page.Accounts)-1].ID
+		last = some[len(some)-1].ID
 	}
 }
 
@@ -131,7 +161,7 @@ func (s *Store) EachAccount(ctx context.Context, portalID string, f portal.Accou
 // how many, before the first line of it leaves: what is not on record is not
 // handed over.
 func (s *Store) StartExport(ctx context.Context, portalID string, v portal.Visitor, f portal.AccountFilter) (n int64, err error) {
-	q, err := s.accountQuery(ctx, portalID, f)
+	q, err := s.accountQuery(ctx, portalID, f, few)
 	if err == nil {
 		err = s.db.QueryRowContext(ctx, q.count(), q.args...).Scan(&n)
 	}
@@ -148,9 +178,15 @@ func (s *Store) StartExport(ctx context.Context, portalID string, v portal.Visit
 	return n, err
 }
 
-// few is how many members of a set are looked at one by one. A larger set is
-// common enough to be met while walking through the names.
-const few = 2000
+const (
+	// few is how many members of a set are looked at one by one. A larger set is
+	// common enough to be met while walking through the names.
+	few = 2000
+	// nearby is how many names a walk goes through before something better is tried,
+	// which is to look at up to many members of the smallest set.
+	nearby = 1500
+	many   = 40_000
+)
 
 // An accountQuery lists accounts that are in several sets at once: those with a
 // word, of a domain, with a plan. The smallest set is what the list is made from;
@@ -159,13 +195,28 @@ type accountQuery struct {
 	args   []any
 	drive  string // the smallest set, if it is small: SELECT … AS account
 	wheres []string
+	place  string // where the list begins
+	common bool   // there are sets, and none is small
+	among  int    // how many accounts from there on are looked at; 0: all
+	side   string // ASC or DESC, for among
+	byID   bool   // in the order of IDs, which do not change; else by name
 }
 
 // A set is one condition of a filter: its members, and the question whether an
 // account is one.
 type set struct {
-	members string // SELECT account …; empty: not to be made a list from
+	members string                      // SELECT account …, maybe twice; empty: not to be made a list from
+	has     func(account string) string // nil: is, of a row of accounts called a
 	is      string
+}
+
+// within is a set of what another table has of accounts. Each is asked about by
+// itself: as EXISTS, Postgres would at times read all that the table has.
+func within(table, condition string) set {
+	has := func(account string) string {
+		return `(SELECT 1 FROM ` + table + ` WHERE account = ` + account + ` AND ` + condition + ` LIMIT 1) = 1`
+	}
+	return set{members: `SELECT account FROM ` + table + ` WHERE portal = $1 AND ` + condition, has: has, is: has("a.id")}
 }
 
 func (q *accountQuery) arg(value any) string {
@@ -173,8 +224,8 @@ func (q *accountQuery) arg(value any) string {
 	return "$" + strconv.Itoa(len(q.args))
 }
 
-// among are the places of several arguments, for IN.
-func (q *accountQuery) among(values []string) string {
+// list are the places of several arguments, for IN.
+func (q *accountQuery) list(values []string) string {
 	places := make([]string, len(values))
 	for i, v := range values {
 		places[i] = q.arg(v)
@@ -184,7 +235,9 @@ func (q *accountQuery) among(values []string) string {
 
 func (q *accountQuery) where(condition string) { q.wheres = append(q.wheres, condition) }
 
-func (s *Store) accountQuery(ctx context.Context, portalID string, f portal.AccountFilter) (*accountQuery, error) {
+// accountQuery makes the query for a filter; smallest is how large a set may be to
+// make the list from.
+func (s *Store) accountQuery(ctx context.Context, portalID string, f portal.AccountFilter, smallest int) (*accountQuery, error) {
 	q := &accountQuery{args: []any{portalID}}
 	q.where(`a.portal = $1`)
 	if address, err := discovery.ParseAddress(f.Query); err == nil {
@@ -204,36 +257,54 @@ func (s *Store) accountQuery(ctx context.Context, portalID string, f portal.Acco
 	}
 	// The sets are numbered in a query of their own first: an argument that a query
 	// does not use is an error.
-	best, smallest := -1, few+1
 	build := accountSets(f, words, s.now().UnixMicro())
-	probed := build
-	if len(build) == 1 && (f.Status != "" || f.Role != "") {
-		probed = nil // one index has these in the order of the list
+	best := -1
+	if len(build) != 1 || f.Status == "" && f.Role == "" { // one index has these in the order of the list
+		if best, err = s.smallestSet(ctx, portalID, build, smallest); err != nil {
+			return nil, err
+		}
+		q.common = best < 0 && (len(words) > 0 || f.Plan != "" || f.Domain != "")
 	}
-	for i, make := range probed {
+	var driven []string
+	for i, make := range build {
+		switch set := make(q); {
+		case i == best:
+			q.drive = set.members
+		case best >= 0 && set.has != nil:
+			driven = append(driven, set.has("m.account"))
+		default:
+			q.where(set.is)
+		}
+	}
+	if q.drive != "" {
+		q.drive = `SELECT DISTINCT m.account FROM (` + q.drive + `) AS m`
+		if len(driven) > 0 {
+			q.drive += ` WHERE ` + strings.Join(driven, ` AND `)
+		}
+	}
+	return q, nil
+}
+
+// smallestSet is the set with the fewest members, if it has no more than most; -1:
+// none.
+func (s *Store) smallestSet(ctx context.Context, portalID string, sets []func(*accountQuery) set, most int) (best int, err error) {
+	best = -1
+	for i, make := range sets {
 		probe := &accountQuery{args: []any{portalID}}
 		set := make(probe)
 		if set.members == "" {
 			continue
 		}
 		var n int
-		err := s.db.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM (`+set.members+`) AS members LIMIT `+strconv.Itoa(few+1)+`) AS probe`, probe.args...).Scan(&n)
+		err := s.db.QueryRowContext(ctx, `SELECT COUNT(*) FROM (`+set.members+` LIMIT `+strconv.Itoa(most+1)+`) AS members`, probe.args...).Scan(&n)
 		if err != nil {
-			return nil, err
+			return best, err
 		}
-		if n < smallest {
-			best, smallest = i, n
+		if n <= most {
+			best, most = i, n-1
 		}
 	}
-	for i, make := range build {
-		set := make(q)
-		if i == best {
-			q.drive = set.members
-			continue
-		}
-		q.where(set.is)
-	}
-	return q, nil
+	return best, nil
 }
 
 // accountSets are the conditions of a filter, each to be written into a query
@@ -244,11 +315,7 @@ func accountSets(f portal.AccountFilter, words []string, now int64) []func(*acco
 	for _, w := range words {
 		add(func(q *accountQuery) set {
 			from, to := q.arg([]byte(w)), q.arg(append([]byte(w), 0xff)) // no text has this byte
-			between := `word >= ` + from + ` AND word < ` + to
-			return set{
-				members: `SELECT DISTINCT account FROM words WHERE portal = $1 AND ` + between,
-				is:      `EXISTS (SELECT 1 FROM words WHERE account = a.id AND ` + between + `)`,
-			}
+			return within("words", `word >= `+from+` AND word < `+to)
 		})
 	}
 	if f.Status != "" {
@@ -259,20 +326,12 @@ func accountSets(f portal.AccountFilter, words []string, now int64) []func(*acco
 	}
 	if f.Plan != "" {
 		add(func(q *accountQuery) set {
-			plan := q.arg(f.Plan)
-			return set{
-				members: `SELECT account FROM licences WHERE portal = $1 AND plan = ` + plan,
-				is:      `EXISTS (SELECT 1 FROM licences WHERE account = a.id AND plan = ` + plan + `)`,
-			}
+			return within("licences", `plan = `+q.arg(f.Plan))
 		})
 	}
 	if f.Domain != "" {
 		add(func(q *accountQuery) set {
-			domain := `domain = ` + q.arg(f.Domain) + ` AND confirmed > 0`
-			return set{
-				members: `SELECT DISTINCT account FROM addresses WHERE portal = $1 AND ` + domain,
-				is:      `EXISTS (SELECT 1 FROM addresses WHERE account = a.id AND ` + domain + `)`,
-			}
+			return within("addresses", `domain = `+q.arg(f.Domain)+` AND confirmed > 0`)
 		})
 	}
 	if f.Invitation != "" {
@@ -296,22 +355,30 @@ func column(q *accountQuery, name, value string) set {
 // up by itself, in a subquery that has to be done row by row: a join would let
 // Postgres read all accounts beside it. The limit keeps the two parts apart.
 func (q *accountQuery) found() string {
-	if q.drive == "" {
-		return `(SELECT a.id, a.name_key FROM accounts a WHERE ` + strings.Join(q.wheres, ` AND `) + `) AS f WHERE name_key IS NOT NULL`
+	conditions := strings.Join(q.wheres, ` AND `)
+	switch {
+	case q.drive != "":
+		return `(SELECT d.account AS id, (SELECT a.name_key FROM accounts a WHERE a.id = d.account AND ` + conditions + q.place +
+			`) AS name_key FROM (` + q.drive + `) AS d LIMIT 1000000) AS f WHERE name_key IS NOT NULL`
+	case q.among > 0:
+		return `(SELECT a.id, a.name_key FROM (SELECT * FROM accounts a WHERE a.portal = $1` + q.place + q.order("a", q.side) +
+			` LIMIT ` + strconv.Itoa(q.among) + `) AS a WHERE ` + conditions + `) AS f WHERE name_key IS NOT NULL`
 	}
-	return `(SELECT d.account AS id, (SELECT a.name_key FROM accounts a WHERE a.id = d.account AND ` + strings.Join(q.wheres, ` AND `) +
-		`) AS name_key FROM (` + q.drive + `) AS d LIMIT 1000000) AS f WHERE name_key IS NOT NULL`
+	return `(SELECT a.id, a.name_key FROM accounts a WHERE ` + conditions + q.place + `) AS f WHERE name_key IS NOT NULL`
 }
 
 func (q *accountQuery) count() string { return `SELECT COUNT(*) FROM ` + q.found() }
 
-func nameOrder(table, order string) string {
+func (q *accountQuery) order(table, order string) string {
+	if q.byID {
+		return ` ORDER BY ` + table + `.id ` + order
+	}
 	return ` ORDER BY ` + table + `.name_key ` + order + `, ` + table + `.id ` + order
 }
 
 // ids finds the accounts of a page; page reads what is shown of them.
 func (q *accountQuery) ids(order string, limit int) string {
-	return `SELECT f.id, f.name_key FROM ` + q.found() + nameOrder("f", order) + ` LIMIT ` + strconv.Itoa(limit)
+	return `SELECT f.id, f.name_key FROM ` + q.found() + q.order("f", order) + ` LIMIT ` + strconv.Itoa(limit)
 }
 
 func (q *accountQuery) page(order string, limit int) string {
@@ -319,7 +386,7 @@ func (q *accountQuery) page(order string, limit int) string {
 		FROM (` + q.ids(order, limit) + `) AS k
 		JOIN accounts a ON a.id = k.id JOIN addresses p ON p.account = a.id AND p.is_primary
 		LEFT JOIN credentials c ON c.account = a.id
-		LEFT JOIN licences l ON l.account = a.id LEFT JOIN plans pl ON pl.portal = l.portal AND pl.id = l.plan` + nameOrder("k", order)
+		LEFT JOIN licences l ON l.account = a.id LEFT JOIN plans pl ON pl.portal = l.portal AND pl.id = l.plan` + q.order("k", order)
 }
 
 // AccountsByID are those of some accounts that are the portal's, by ID: for lists
@@ -330,7 +397,7 @@ func (s *Store) AccountsByID(ctx context.Context, portalID string, ids []string)
 	for part := range slices.Chunk(ids, 200) {
 		q := &accountQuery{args: []any{portalID}}
 		rows, err := s.db.QueryContext(ctx, `SELECT `+accountColumns+` FROM`+accountTables+
-			`WHERE a.portal = $1 AND a.id IN (`+q.among(part)+`)`, q.args...)
+			`WHERE a.portal = $1 AND a.id IN (`+q.list(part)+`)`, q.args...)
 		if err != nil {
 			return nil, failed("read accounts", err)
 		}

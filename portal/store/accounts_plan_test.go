@@ -58,7 +58,7 @@ func TestAccountsAreReadByIndexes(t *testing.T) {
 			}
 		}
 		for _, f := range []portal.AccountFilter{{}, {After: middle}, {Query: "family77"}, {Role: portal.Owner}} {
-			q, err := s.accountQuery(ctx, "acme", f)
+			q, err := s.accountQuery(ctx, "acme", f, few)
 			if err != nil {
 				t.Fatal(err)
 			}

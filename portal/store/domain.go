@@ -62,47 +62,10 @@ func (s *Store) PutDomain(ctx context.Context, d portal.Domain) (changed bool, e
 			return err
 		}
 		u.publish(portal.RouteChanged, d.Name)
-		u.publishPeople(d)
+		u.moved = append(u.moved, telling{domain: d})
 		return nil
 	})
 	return changed && err == nil, err
-}
-
-// publishPeople publishes every address in d again: its ways to sign in differ.
-// The route of d goes first, for newcomers are led by it, and there may be a
-// hundred thousand addresses.
-func (u *unit) publishPeople(d portal.Domain) { u.moved = append(u.moved, d) }
-
-// writePeople takes one statement for each name that d covers, however many
-// people there are.
-func (u *unit) writePeople(ctx context.Context, d portal.Domain) error {
-	names, err := namesIn(ctx, u, d)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		var n int64
-		err := u.QueryRowContext(ctx, `SELECT COUNT(*) FROM addresses WHERE portal = $1 AND domain = $2 AND confirmed > 0`, d.Portal, name).Scan(&n)
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			continue
-		}
-		last, err := u.takeSequences(ctx, n)
-		if err != nil {
-			return err
-		}
-		_, err = u.ExecContext(ctx, `INSERT INTO outbox (seq, topic, portal, name, queued)
-			SELECT CAST($1 AS BIGINT) + CAST($2 AS BIGINT) * (ROW_NUMBER() OVER (ORDER BY address) - 1), CAST($3 AS TEXT), portal, address, CAST($4 AS BIGINT)
-			FROM addresses WHERE portal = $5 AND domain = $6 AND confirmed > 0
-			ON CONFLICT (topic, portal, name) DO UPDATE SET seq = excluded.seq`,
-			last-(n-1)*portal.SeqStep, portal.SeqStep, string(portal.AddressChanged), micros(u.now), d.Portal, name)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // namesIn are the domains of addresses that d covers, and no more specific domain

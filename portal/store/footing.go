@@ -130,6 +130,8 @@ func (u *unit) countFooting(ctx context.Context, domain, footing string, n int64
 	return nil
 }
 
+var errFooting = errors.New("a stored footing does not parse")
+
 // unfactored is the tally of who can sign in and has no second factor.
 const unfactored = "unfactored"
 
@@ -157,12 +159,12 @@ type counted struct {
 // readFootings are the numbers of a portal, or of those of its domains that are
 // asked for.
 func readFootings(ctx context.Context, q querier, portalID string, domains ...string) ([]counted, error) {
-	list := &accountQuery{args: []any{portalID}}
+	narrow := &accountQuery{args: []any{portalID}}
 	in := ``
 	if len(domains) > 0 {
-		in = ` AND domain IN (` + list.among(domains) + `)`
+		in = ` AND domain IN (` + narrow.list(domains) + `)`
 	}
-	rows, err := q.QueryContext(ctx, `SELECT domain, footing, n FROM footings WHERE portal = $1 AND n > 0`+in+` ORDER BY domain, footing`, list.args...)
+	rows, err := q.QueryContext(ctx, `SELECT domain, footing, n FROM footings WHERE portal = $1 AND n > 0`+in+` ORDER BY domain, footing`, narrow.args...)
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +177,7 @@ func readFootings(ctx context.Context, q querier, portalID string, domains ...st
 		}
 		var ok bool
 		if c.Footing, ok = portal.ParseFooting(c.text); !ok {
-			return nil, errors.New("a stored footing does not parse")
+			return nil, errFooting
 		}
 		out = append(out, c)
 	}

@@ -102,6 +102,7 @@ func (x *fixture) laden(a portal.Account, n int64) {
 	x.exec(`INSERT INTO activations (id, portal, account, app, device, generation, created, used, removed) VALUES ($1, 'acme', $2, 'outlook', 'desk', 1, 1, 0, 0)`, "act-"+a.ID, a.ID)
 	x.exec(`INSERT INTO usages (account, month, messages, last) VALUES ($1, '2026-05', $2, $3)`, a.ID, n, n)
 	x.exec(`INSERT INTO usages (account, month, messages, last) VALUES ($1, $2, 1, 1)`, a.ID, fmt.Sprintf("2026-0%d", n%3+1))
+	x.stand("acme", a.ID)
 }
 
 // S21: nothing is lost, counted before and after.

@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"database/sql"
@@ -10,8 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/domicile-sso/domicile/discovery"
@@ -131,107 +128,6 @@ func movable(ctx context.Context, q querier, portalID, name string, to portal.Wa
 	return all[i], to, err
 }
 
-// A MovePreview says who would be what to a move. Nothing is changed by it.
-type MovePreview struct {
-	Domain portal.Domain
-	To     portal.Way
-	Counts map[portal.MoveClass]int
-	Total  int
-	People []portal.MovedPerson // one page of the class asked for, by name
-	Self   *portal.MovedPerson  // who asks, if they have an address in the domain
-}
-
-// MovePageSize is how many people a page of a preview lists.
-const MovePageSize = 50
-
-// PreviewMove goes through everybody with a confirmed address in the domain, as
-// the move and the sign-ins after it would. page counts from 0; class "" lists
-// everybody.
-func (s *Store) PreviewMove(ctx context.Context, portalID, name string, to portal.Way, self string, class portal.MoveClass, page int) (v MovePreview, err error) {
-	if v.Domain, v.To, err = movable(ctx, s.db, portalID, name, to); err != nil {
-		return v, failed("read domains", err)
-	}
-	v.Counts = map[portal.MoveClass]int{}
-	seen := 0
-	err = eachMoved(ctx, s.db, v.Domain, v.To, func(p portal.MovedPerson) {
-		c := v.To.Class(p)
-		v.Counts[c]++
-		v.Total++
-		if p.Account.ID == self {
-			v.Self = &p
-		}
-		if class != "" && c != class {
-			return
-		}
-		if seen/MovePageSize == page {
-			v.People = append(v.People, p)
-		}
-		seen++
-	})
-	return v, failed("read people", err)
-}
-
-// eachMoved reads everybody with a confirmed address in the domain, by name, once
-// each. Who is known to the new connection was signed in by it before.
-func eachMoved(ctx context.Context, q querier, d portal.Domain, to portal.Way, do func(portal.MovedPerson)) error {
-	names, err := namesIn(ctx, q, d)
-	if err != nil || len(names) == 0 {
-		return err
-	}
-	args := []any{d.Portal, to.Connection}
-	marks := make([]string, len(names))
-	in := map[string]bool{}
-	for i, name := range names {
-		args, in[name] = append(args, name), true
-		marks[i] = "$" + strconv.Itoa(len(args))
-	}
-	rows, err := q.QueryContext(ctx, `SELECT a.id, a.status, a.given_name, a.family_name, a.language, p.address, p.domain, h.address, h.proof,
-		EXISTS (SELECT 1 FROM identities i WHERE i.account = a.id AND i.connection = $2),
-		COALESCE(c.hash, '') <> '', COALESCE(c.temporary, FALSE)
-		FROM addresses h JOIN accounts a ON a.id = h.account JOIN addresses p ON p.account = a.id AND p.is_primary
-		LEFT JOIN credentials c ON c.account = a.id
-		WHERE h.portal = $1 AND h.domain IN (`+strings.Join(marks, ", ")+`) AND h.confirmed > 0
-		ORDER BY a.name_key, a.id, h.is_primary DESC, h.address`, args...)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rows.Close() }()
-	var last portal.MovedPerson
-	flush := func() {
-		if last.Account.ID != "" {
-			do(last)
-		}
-	}
-	for rows.Next() {
-		var p portal.MovedPerson
-		var primary, domain, address, proof string
-		var has, temporary bool
-		err := rows.Scan(&p.Account.ID, &p.Account.Status, &p.Account.GivenName, &p.Account.FamilyName, &p.Account.Language, &primary, &domain, &address, &proof,
-			&p.Known, &has, &temporary)
-		if err != nil {
-			return err
-		}
-		p.Proven, p.Password, p.Temporary, p.Elsewhere = proof != "", has && !temporary, has && temporary, !in[domain]
-		if p.Account.ID == last.Account.ID { // an alias in the domain: any proven one will do
-			last.Proven = last.Proven || p.Proven
-			continue
-		}
-		flush()
-		if p.Address, err = discovery.ParseAddress(address); err == nil {
-			p.Account.Primary, err = discovery.ParseAddress(primary)
-		}
-		if err != nil {
-			return fmt.Errorf("account %s: an address does not parse", p.Account.ID)
-		}
-		p.Account.Portal, last = d.Portal, p
-	}
-	if err := rows.Err(); err != nil {
-		return err
-	}
-	flush()
-	return nil
-}
-
 // MoveDomain changes how a domain signs in, and nothing else: no account, no
 // address, no identity, no password, no session. seen is the way that whoever
 // confirms this was shown. Who loses their only way in is told by mail how to get
@@ -263,26 +159,15 @@ func (s *Store) MoveDomain(ctx context.Context, portalID string, v portal.Visito
 		if err != nil {
 			return err
 		}
-		var lost []portal.MovedPerson
-		err = eachMoved(ctx, u, d, to, func(p portal.MovedPerson) {
-			if to.Class(p) == portal.MoveMailed {
-				lost = append(lost, p)
-			}
-		})
-		if err != nil {
-			return err
-		}
-		if err := u.tellMoved(ctx, lost); err != nil {
-			return err
-		}
 		u.audit(portal.Event{Action: "connection.moved", Target: name + ": " + m.Before.Seen() + " > " + to.Seen()})
-		return u.setWay(ctx, d, to)
+		return u.setWay(ctx, d, to, true)
 	})
 	return m, err
 }
 
-// setWay writes how a domain signs in, and has the directory hear of it.
-func (u *unit) setWay(ctx context.Context, d portal.Domain, to portal.Way) error {
+// setWay writes how a domain signs in, and has the directory hear of it; letters
+// says whether people who lose their only way in do as well.
+func (u *unit) setWay(ctx context.Context, d portal.Domain, to portal.Way, letters bool) error {
 	connection := sql.NullString{String: to.Connection, Valid: to.Connection != ""}
 	ok, err := one(ctx, u, `UPDATE domains SET connection = $1, password = $2, jit = $3 WHERE portal = $4 AND name = $5`,
 		connection, to.Password, to.JIT, u.portal, d.Name)
@@ -293,7 +178,8 @@ func (u *unit) setWay(ctx context.Context, d portal.Domain, to portal.Way) error
 		return err
 	}
 	u.publish(portal.RouteChanged, d.Name)
-	u.publishPeople(d)
+	d.Connection, d.Password, d.JIT = to.Connection, to.Password, to.JIT
+	u.moved = append(u.moved, telling{domain: d, letters: letters})
 	return nil
 }
 
@@ -309,72 +195,6 @@ func connectionPrint(ctx context.Context, q querier, id string) ([]byte, error) 
 	}
 	sum := sha256.Sum256([]byte(kind + " " + text))
 	return sum[:], err
-}
-
-// lettersAtOnce is how many letters one statement queues.
-const lettersAtOnce = 100
-
-// tellMoved queues a letter for each of people, who may be many.
-func (u *unit) tellMoved(ctx context.Context, people []portal.MovedPerson) error {
-	if len(people) == 0 {
-		return nil
-	}
-	p, err := readPortal(ctx, u, `id = $1`, u.portal)
-	if err != nil {
-		return err
-	}
-	at := p.At(u.s.StandIn)
-	if at == "" {
-		at = p.URL
-	}
-	set, err := readSettings(ctx, u, u.portal)
-	if err != nil {
-		return err
-	}
-	from, err := u.from(ctx, portal.MovedLetter, set)
-	if err != nil {
-		return err
-	}
-	own := map[string]portal.MailText{} // by language
-	u.posted = true
-	for some := range slices.Chunk(people, lettersAtOnce) {
-		var values []string
-		var args []any
-		for _, person := range some {
-			a := person.Account
-			language := cmp.Or(a.Language, set.Language)
-			text, ok := own[language]
-			if !ok {
-				if text, err = readMailText(ctx, u, u.portal, portal.MovedLetter, language); err != nil {
-					return err
-				}
-				own[language] = text
-			}
-			l := sealedLetter{Kind: portal.MovedLetter, To: person.Address.Clear(), Name: strings.TrimSpace(a.GivenName + " " + a.FamilyName),
-				Portal: p.Name, URL: at, Contact: p.Contact, Language: language, Zone: set.Zone,
-				From: from.Clear(), Subject: text.Subject, Opening: text.Opening}
-			id := newID()
-			plain, err := json.Marshal(l)
-			if err != nil {
-				return fmt.Errorf("encode letter: %w", err)
-			}
-			sealed, err := u.s.vault.Seal("letter "+id, plain)
-			if err != nil {
-				return err
-			}
-			row := make([]string, 0, 8)
-			for _, value := range []any{id, u.portal, string(l.Kind), sealed, 0, micros(u.now), micros(u.now), micros(u.now.Add(portal.LetterLife))} {
-				args = append(args, value)
-				row = append(row, "$"+strconv.Itoa(len(args)))
-			}
-			values = append(values, "("+strings.Join(row, ", ")+")")
-		}
-		_, err := u.ExecContext(ctx, `INSERT INTO letters (id, portal, kind, sealed, tries, queued, due, expires) VALUES `+strings.Join(values, ", "), args...)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 const moveColumns = `id, portal, domain, before_connection, before_password, before_jit, settings,
@@ -476,7 +296,7 @@ func (s *Store) UndoMove(ctx context.Context, portalID string, v portal.Visitor,
 		}
 		m.Undone = u.now
 		u.audit(portal.Event{Action: "connection.undone", Target: m.Domain + ": " + m.After.Seen() + " > " + m.Before.Seen()})
-		return u.setWay(ctx, state.Domain, m.Before)
+		return u.setWay(ctx, state.Domain, m.Before, false)
 	})
 	return m, err
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/domicile-sso/domicile/federation"
 	"github.com/domicile-sso/domicile/portal"
+	"github.com/domicile-sso/domicile/portal/store"
 )
 
 var (
@@ -44,6 +45,7 @@ func (x *fixture) admin(portalID string) portal.Visitor {
 			VALUES ($1, $2, 'active', '', '', 'administrator', 1, 1, 1)`, v.Actor, portalID)
 		x.exec(`INSERT INTO addresses (account, portal, address, domain, is_primary, confirmed, proof)
 			VALUES ($1, $2, 'admin@elsewhere.example', 'elsewhere.example', TRUE, 1, 'mail')`, v.Actor, portalID)
+		x.stand(portalID, v.Actor)
 	}
 	return v
 }
@@ -248,6 +250,7 @@ func TestPreviewMove(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			x.stand("acme", account)
 		}
 		p, err := x.PreviewMove(x.ctx, "acme", "acme.example", toOIDC, "", "", 0)
 		want := map[portal.MoveClass]int{portal.MoveKnown: 1, portal.MoveRecognised: 1, portal.MoveDisabled: 1, portal.MoveInvited: 1, portal.MoveElsewhere: 1}
@@ -375,4 +378,141 @@ func TestMoveOfAWildcard(t *testing.T) {
 	if q := x.queued(); len(q) != 3 || q["address b@y.acme.example"] != 1 || q["route *.acme.example"] != 1 {
 		t.Errorf("queued %v", q)
 	}
+}
+
+// many fills acme.example with people who were signed in by acme-saml; every third
+// has a password too.
+func (x *fixture) many(n int) {
+	x.t.Helper()
+	for _, q := range []string{
+		`INSERT INTO accounts (id, portal, status, given_name, family_name, generation, created, last_sign_in)
+			SELECT 'many-' || i, 'acme', 'active', 'Given', 'Family' || i, 1, 1, 1 FROM n`,
+		`INSERT INTO addresses (account, portal, address, domain, is_primary, confirmed, proof, footing)
+			SELECT 'many-' || i, 'acme', 'p' || i || '@acme.example', 'acme.example', TRUE, 1, 'mail',
+			CASE WHEN i % 3 = 0 THEN 'ao-ph- acme-saml' ELSE 'a--ph- acme-saml' END FROM n`,
+		`INSERT INTO credentials (account, hash, temporary, expires, changed) SELECT 'many-' || i, 'x', FALSE, 0, 1 FROM n WHERE i % 3 = 0`,
+		`INSERT INTO identities (connection, issuer, subject, account, linked) SELECT 'acme-saml', 'i', 's' || i, 'many-' || i, 1 FROM n`,
+	} {
+		x.exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1) `+q, n)
+	}
+	x.exec(`INSERT INTO footings (portal, domain, footing, n) SELECT portal, domain, footing, COUNT(*) FROM addresses
+		WHERE domain = 'acme.example' GROUP BY portal, domain, footing`)
+	x.exec(`INSERT INTO tallies (portal, name, n) VALUES ('acme', 'unfactored', $1) ON CONFLICT (portal, name) DO UPDATE SET n = tallies.n + excluded.n`, n)
+}
+
+// Where many people are to be told, no transaction does it at once; each is told
+// once, and nobody any more after the move is undone.
+func TestMoveTellsInParts(t *testing.T) {
+	each(t, func(t *testing.T, x *fixture) {
+		const people, mailed = 600, 400
+		x.admin("acme")
+		x.many(people)
+		x.nothingWaits()
+		p, err := x.PreviewMove(x.ctx, "acme", "acme.example", toPassword, "many-1", "", 3)
+		want := map[portal.MoveClass]int{portal.MoveMailed: mailed, portal.MovePassword: people - mailed}
+		if err != nil || !maps.Equal(p.Counts, want) || p.Total != people || p.Self == nil || p.Self.Account.ID != "many-1" {
+			t.Errorf("preview: %v of %d, %v", p.Counts, p.Total, err)
+		}
+		seen := map[string]portal.MoveClass{}
+		for page := range people/store.MovePageSize + 1 {
+			p, err := x.PreviewMove(x.ctx, "acme", "acme.example", toPassword, "", "", page)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, person := range p.People {
+				seen[person.Account.ID] = p.To.Class(person)
+			}
+		}
+		if len(seen) != people || seen["many-3"] != portal.MovePassword || seen["many-4"] != portal.MoveMailed {
+			t.Errorf("the pages list %d people: %s, %s", len(seen), seen["many-3"], seen["many-4"])
+		}
+
+		m := x.move("acme.example", toPassword)
+		told := x.toldSoFar()
+		first := len(x.queued()) - 1
+		if told.People != people || told.Done == 0 || told.Done >= people || int64(first) != told.Done {
+			t.Errorf("at once: %+v, and %d queued", told, first)
+		}
+		x.tellAll()
+		if n := x.count(`outbox WHERE topic = 'address'`); n != people {
+			t.Errorf("the directory hears of %d", n)
+		}
+		letters := map[string]int{}
+		for _, l := range x.letters() {
+			letters[l.To.Clear()]++
+		}
+		if len(letters) != mailed || letters["p4@acme.example"] != 1 || letters["p3@acme.example"] != 0 {
+			t.Errorf("%d people are written to", len(letters))
+		}
+
+		// Undone while people are being told: nobody else is written to.
+		if err := x.undo(m.ID); err != nil {
+			t.Fatal(err)
+		}
+		x.tellAll()
+		x.nothingWaits()
+		m = x.move("acme.example", toPassword)
+		if err := x.undo(m.ID); err != nil {
+			t.Fatal(err)
+		}
+		x.tellAll()
+		if n := len(x.letters()); n == 0 || n >= mailed {
+			t.Errorf("%d letters of a move that was undone in the middle", n)
+		}
+		if n := x.count(`outbox WHERE topic = 'address'`); n != people {
+			t.Errorf("after undoing, the directory hears of %d", n)
+		}
+	})
+}
+
+func (x *fixture) toldSoFar() store.Told {
+	x.t.Helper()
+	all, err := x.Tellings(x.ctx, "acme")
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	return all["acme.example"]
+}
+
+// tellAll does what a region's process does by itself.
+func (x *fixture) tellAll() {
+	x.t.Helper()
+	for {
+		taken, err := x.RunTelling(x.ctx)
+		if err != nil {
+			x.t.Fatal(err)
+		}
+		if !taken {
+			return
+		}
+	}
+}
+
+// Under a wildcard somebody may have addresses in several of its names, and is one
+// person all the same.
+func TestMoveOfSomebodyInSeveralNames(t *testing.T) {
+	each(t, func(t *testing.T, x *fixture) {
+		x.domain(portal.Domain{Name: "*.acme.example", Portal: "acme", Connection: "acme-saml"})
+		a, b := x.account("a@x.acme.example"), x.account("b@y.acme.example")
+		x.exec(`DELETE FROM credentials WHERE account = $1`, a.ID)
+		for account, alias := range map[string]string{a.ID: "a@b.acme.example", b.ID: "b@elsewhere.example"} {
+			x.exec(`INSERT INTO addresses (account, portal, address, domain, is_primary, confirmed, proof)
+				SELECT $1, 'acme', CAST($2 AS TEXT), CAST($3 AS TEXT), FALSE, 1, '' FROM portals WHERE id = 'acme'`, account, alias, alias[2:])
+			x.stand("acme", account)
+		}
+		x.nothingWaits()
+		p, err := x.PreviewMove(x.ctx, "acme", "*.acme.example", toPassword, a.ID, "", 0)
+		want := map[portal.MoveClass]int{portal.MoveMailed: 1, portal.MovePassword: 1}
+		if err != nil || !maps.Equal(p.Counts, want) || len(p.People) != 2 || p.Self == nil || p.Self.Address != a.Primary {
+			t.Errorf("%+v, %v", p, err)
+		}
+		x.move("*.acme.example", toPassword)
+		letters := x.letters()
+		if len(letters) != 1 || letters[0].To != a.Primary {
+			t.Errorf("letters: %d", len(letters))
+		}
+		if q := x.queued(); q["address a@b.acme.example"] != 1 || q["address a@x.acme.example"] != 1 {
+			t.Errorf("queued %v", q)
+		}
+	})
 }

@@ -22,8 +22,8 @@ func (u *unit) writeOutbox(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, d := range u.moved {
-		if err := u.writePeople(ctx, d); err != nil {
+	for _, t := range u.moved {
+		if err := u.tellSome(ctx, t); err != nil {
 			return err
 		}
 	}

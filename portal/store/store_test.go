@@ -65,6 +65,7 @@ func newFixture(t *testing.T, db *sql.DB) *fixture {
 	}
 	c := &clock{t: time.Date(2026, 5, 4, 9, 0, 0, 0, time.UTC)}
 	x := &fixture{Store: store.New(db, vault, c.now), t: t, ctx: t.Context(), db: db, clock: c, key: key}
+	t.Cleanup(x.countedRight)
 	for _, p := range []portal.Portal{
 		{ID: "acme", Name: "Acme Corporation", URL: "https://acme.eu.example.com", KeepSigned: true, Contact: "it@acme.example", Disclosure: discovery.Listed},
 		{ID: "other", Name: "Other", URL: "https://other.eu.example.com"},
@@ -81,6 +82,29 @@ func newFixture(t *testing.T, db *sql.DB) *fixture {
 	x.domain(portal.Domain{Name: "both.example", Portal: "acme", Connection: "acme-oidc", Password: true})
 	x.domain(portal.Domain{Name: "cloud.example", Portal: "acme"})
 	return x
+}
+
+// stand is for an account that was written straight into the tables.
+func (x *fixture) stand(portalID, accountID string) {
+	x.t.Helper()
+	if err := store.Stand(x.ctx, x.Store, portalID, accountID); err != nil {
+		x.t.Fatal(err)
+	}
+}
+
+// countedRight ends every test: whatever happened in it, people are counted as
+// they are.
+func (x *fixture) countedRight() {
+	if x.db.Ping() != nil {
+		return // a test of what happens without it
+	}
+	wrong, err := store.WrongFootings(context.WithoutCancel(x.ctx), x.Store)
+	if err != nil && !x.t.Failed() {
+		x.t.Errorf("count people: %v", err)
+	}
+	for _, w := range wrong {
+		x.t.Error(w)
+	}
 }
 
 func (x *fixture) connection(c federation.Connection) federation.Connection {

@@ -34,7 +34,7 @@ type unit struct {
 	hash    string
 	events  []portal.Event
 	changes []portal.Change
-	moved   []portal.Domain // whose people are published again, after the changes
+	moved   []telling // domains whose people are published again, after the changes
 	posted  bool
 }
 
@@ -74,7 +74,7 @@ func (s *Store) change(ctx context.Context, portalID string, v portal.Visitor, d
 	if err := tx.Commit(); err != nil {
 		return failed("commit", err)
 	}
-	if len(u.changes) > 0 {
+	if len(u.changes) > 0 || len(u.moved) > 0 {
 		wake(s.changed)
 	}
 	if u.posted {
