@@ -22,7 +22,7 @@ func (s *Store) RemoveFactor(ctx context.Context, portalID string, v portal.Visi
 			return err
 		}
 		if err := ways.MayRemove(factorID); err != nil {
-			return u.refuse(portal.Event{Account: b.account.ID, Action: "factor.refused", Target: factorID}, err)
+			return u.refuse(portal.Event{Account: b.account.ID, Action: "factor.refused", Target: anID(factorID)}, err)
 		}
 		return u.dropFactor(ctx, b.account, factorID, ses.ID, portal.FactorRemoved)
 	})
@@ -31,6 +31,9 @@ func (s *Store) RemoveFactor(ctx context.Context, portalID string, v portal.Visi
 // dropFactor removes a factor and does what is due with that.
 func (u *unit) dropFactor(ctx context.Context, a *account, factorID, sessionID string, what portal.FactorEvent) error {
 	f, err := u.removeFactor(ctx, a, factorID)
+	if errors.Is(err, errNoFactor) {
+		return u.refuse(portal.Event{Account: a.ID, Action: "access.refused", Target: anID(factorID)}, err)
+	}
 	if err != nil {
 		return err
 	}
