@@ -30,6 +30,7 @@ type DomainState struct {
 	portal.Domain
 	Connection *ConnectionState // nil: a password of the portal
 	People     int64            // who have a confirmed address in it, counted as far as [ManyPeople]
+	Told       Told             // who has heard of a move so far; nobody of nobody: all have
 }
 
 // ConnectionStates are the connections of a portal, by ID.
@@ -60,8 +61,8 @@ func (s *Store) ConnectionStates(ctx context.Context, portalID string) ([]Connec
 	return out, failed("read connections", rows.Err())
 }
 
-// ManyPeople is how far the people of a domain are counted for a list: a preview
-// of a move goes through all of them.
+// ManyPeople is how far the people of a domain are counted for a list; a preview of
+// a move says how many there are.
 const ManyPeople = 2000
 
 // DomainStates are the domains of a portal, by name. People are counted by what
@@ -75,9 +76,13 @@ func (s *Store) DomainStates(ctx context.Context, portalID string) ([]DomainStat
 	if err != nil {
 		return nil, err
 	}
+	told, err := s.Tellings(ctx, portalID)
+	if err != nil {
+		return nil, err
+	}
 	out := make([]DomainState, len(all))
 	for i, d := range all {
-		out[i].Domain = d
+		out[i].Domain, out[i].Told = d, told[d.Name]
 		if at := slices.IndexFunc(connections, func(c ConnectionState) bool { return c.ID == d.Connection }); at >= 0 {
 			out[i].Connection = &connections[at]
 		}

@@ -39,6 +39,7 @@ type domainRow struct {
 	EndBadge  string // how near that is; empty: far away
 	People    string
 	Last      moment // when somebody signed in through the connection
+	Told      string // how far its people have been told of a move; empty: all have
 	Move      string // local path
 }
 
@@ -138,6 +139,9 @@ func (s *Site) connectionsPage(v *visit) (connectionsPage, error) {
 	}
 	for _, d := range all {
 		row := domainRow{Name: d.Name, Way: v.way(d.Way(), connections), People: strconv.FormatInt(d.People, 10), Move: movePath(d.Name)}
+		if d.Told.People > 0 {
+			row.Told = v.t("Under way: %d of %d people", min(d.Told.Done, d.Told.People), d.Told.People)
+		}
 		if d.People > store.ManyPeople {
 			row.People = v.t("more than %d", store.ManyPeople)
 		}

@@ -130,6 +130,7 @@ func NewPortal(ctx context.Context, o PortalOptions) (_ *Portal, err error) {
 	if err := p.imports(); err != nil {
 		return nil, err
 	}
+	p.tellings()
 	p.publish(o)
 	p.every(time.Minute, "cleaning up", p.clean)
 	p.watchStore(p.store)
