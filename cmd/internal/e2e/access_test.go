@@ -45,6 +45,9 @@ func TestS19EveryPageInEveryLanguage(t *testing.T) {
 			b.enterAs(d, site, "iris@initech.example")
 			for _, path := range everyPage.owner {
 				b.audit(l.Tag, site, path)
+				if path != "/logout" && !b.has(`header a[href="/account"]`) || path != "/logout" && !b.has(`header form[action="/logout"] button`) {
+					t.Errorf("%s %s: no way to one's account, or out, at the top", l.Tag, path)
+				}
 			}
 		})
 	}

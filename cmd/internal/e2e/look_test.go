@@ -95,11 +95,22 @@ func (b *tab) see(s sight) {
 	})
 }
 
-// fits fails when a page must be scrolled sideways (WCAG 1.4.10).
+// fits fails when a page must be scrolled sideways (WCAG 1.4.10), or a list in it
+// where there is no room for columns, or an address breaks in the middle of a word.
 func (b *tab) fits(name string, s sight) {
 	b.t.Helper()
 	const script = `(() => {
 		const wide = document.documentElement.clientWidth;
+		const bad = wide > 640 ? [] : [...document.querySelectorAll("table.list")].filter(e => e.scrollWidth > e.parentElement.clientWidth + 1);
+		for (const e of document.querySelectorAll("main :is(td, th, dd, h3) *, main :is(td, th, dd, h3)")) {
+			if (e.childElementCount > e.querySelectorAll("wbr").length || !/^[^ ]+@[^ ]+$/.test(e.innerText)) continue;
+			const text = document.createRange();
+			for (const part of e.childNodes) {
+				text.selectNodeContents(part);
+				if (part.nodeType === Node.TEXT_NODE && part.length < 24 && new Set([...text.getClientRects()].map(r => r.top)).size > 1) bad.push(e);
+			}
+		}
+		if (bad.length) return bad.slice(0, 5).map(e => e.outerHTML.slice(0, 120));
 		if (document.documentElement.scrollWidth <= wide) return [];
 		return [...document.querySelectorAll("body *")]
 			.filter(e => e.getBoundingClientRect().right > wide + 1)
