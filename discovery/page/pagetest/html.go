@@ -70,7 +70,9 @@ func Text(n *html.Node) string {
 	for d := range n.Descendants() {
 		if d.Type == html.TextNode {
 			b.WriteString(d.Data)
-			b.WriteByte(' ')
+			if next := d.NextSibling; next == nil || next.Data != "wbr" { // a word that may break is one word
+				b.WriteByte(' ')
+			}
 		}
 	}
 	return strings.Join(strings.Fields(b.String()), " ")
