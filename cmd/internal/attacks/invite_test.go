@@ -96,6 +96,24 @@ func invitersRights(t *testing.T, w *world) {
 	w.refused(t, acme, refusal{Status: http.StatusForbidden, Code: "permission_missing", Action: "access.refused"}, func() *answer {
 		return b.post(invitePage, url.Values{"email": {"more@away.example"}, "role": {"guest"}})
 	})
+	// Nor through the organisation's sign-in, which needs no link; and an inviter who
+	// was disabled has no rights at all.
+	gone := w.administrator(t, acme, "gone-admin@away.example", portal.Administrator)
+	invited := w.IdPs.Person(t, "acme.example")
+	gone.post(invitePage, url.Values{"email": {invited.Address}, "role": {"helpdesk"}}).want(http.StatusOK)
+	if _, err := w.store(acme).Disable(t.Context(), "acme", portal.Visitor{}, addressOf("gone-admin@away.example")); err != nil {
+		t.Fatal(err)
+	}
+	stranger := w.browser(t)
+	trip := stranger.departWith(acme, "acme-saml", invited.Address, "/")
+	a := trip.deliver(trip.assertion(invited))
+	if a.Status != http.StatusForbidden || a.session() != nil || stranger.signedIn(acme) != "" {
+		t.Errorf("by the organisation's sign-in: %d", a.Status)
+	}
+	w.audited(t, acme, a, "session.refused", "inviter_refused")
+	if p := w.person(t, acme, invited.Address); p.Status != portal.Invited {
+		t.Errorf("the person is %s", p.Status)
+	}
 }
 
 // PWD-35: a mailbox gets three, however many ask, and by whichever door.

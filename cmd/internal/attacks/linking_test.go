@@ -196,6 +196,86 @@ func TestPWD27OldSession(t *testing.T) {
 	})
 }
 
+// PWD-27, PWD-28, PWD-29: whatever an account holds that its owner has not put there
+// is gone with the first proof of its address, or counts no more: sessions, halves of
+// sign-ins, links, pending addresses, requests for help, apps and trust. A reset leaves
+// a confirmed factor, since a mailbox alone is no way round it; the organisation's
+// word about an account that nobody had proven leaves nothing.
+func TestPWD27Everything(t *testing.T) {
+	w := newWorld(t)
+	for name, end := range map[string]func(who idptest.User) *answer{
+		"a reset": func(who idptest.User) *answer {
+			return w.resetTo(t, w.browser(t), acme, who.Address, betterPassword).want(http.StatusOK)
+		},
+		"the organisation's word": func(who idptest.User) *answer {
+			if _, err := w.home(acme).DB.ExecContext(t.Context(), `UPDATE addresses SET proof = '' WHERE address = $1`, who.Address); err != nil {
+				t.Fatal(err)
+			}
+			b := w.browser(t)
+			trip := b.depart(acme, "acme-saml")
+			a := trip.deliver(trip.assertion(who))
+			w.accepted(t, b, acme, a, who.Address, "/")
+			return a
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			who := w.IdPs.Person(t, "acme-both.example")
+			w.guest(t, acme, who.Address, password)
+			a, attacker, begun := w.person(t, acme, who.Address), w.browser(t), w.browser(t)
+			attacker.post(acme+"/login/password", url.Values{"attempt": {attemptOf(attacker, who.Address)}, "password": {password}})
+			if attacker.signedIn(acme) != who.Address {
+				t.Fatal("the attacker is not signed in")
+			}
+			link := w.adds(t, attacker, "trojan-"+a.ID+"@evil.example")
+			w.belongs(t, acme, a, "acme.example", "acme-saml")
+			half := begun.post(acme+"/login/password", url.Values{"attempt": {attemptOf(begun, who.Address)}, "password": {password}})
+			if half.leads().Path != "/login/factor" {
+				t.Fatalf("half a sign-in leads to %s", half.leads())
+			}
+			reset := w.resetToken(t, acme, who.Address)
+			if _, err := w.home(acme).DB.ExecContext(t.Context(), `UPDATE devices SET trusted = $1 WHERE account = $2`, w.Clock.Now().AddDate(0, 0, 9).UnixMicro(), a.ID); err != nil {
+				t.Fatal(err)
+			}
+			now, before := w.Clock.Now().UnixMicro(), w.person(t, acme, who.Address).Generation
+			done := end(who)
+			if w.person(t, acme, who.Address).Generation <= before {
+				t.Error("the generation has not risen")
+			}
+			left := map[string]int{
+				"old sessions":      w.count(t, acme, `sessions s JOIN accounts a ON a.id = s.account WHERE a.id = $1 AND s.generation < a.generation`, a.ID),
+				"halves":            w.count(t, acme, `passed WHERE account = $1`, a.ID),
+				"links":             w.count(t, acme, `tokens WHERE account = $1 AND used = 0`, a.ID),
+				"pending addresses": w.count(t, acme, `addresses WHERE account = $1 AND confirmed = 0`, a.ID),
+				"requests for help": w.count(t, acme, `recoveries WHERE account = $1 AND finished = 0 AND expires > $2`, a.ID, now),
+				"apps":              w.count(t, acme, `activations WHERE account = $1 AND removed = 0`, a.ID),
+				"trust":             w.count(t, acme, `devices WHERE account = $1 AND trusted > 0`, a.ID),
+			}
+			if name != "a reset" {
+				left["factors"] = w.count(t, acme, `factors WHERE account = $1`, a.ID)
+				left["passwords"] = w.count(t, acme, `credentials WHERE account = $1`, a.ID)
+				w.audited(t, acme, done, "account.secrets_wiped", "")
+			}
+			for what, n := range left {
+				if n != 0 {
+					t.Errorf("%d %s are left", n, what)
+				}
+			}
+			if attacker.signedIn(acme) != "" {
+				t.Error("the attacker's session goes on")
+			}
+			if a := begun.get(acme + half.leads().RequestURI()); a.page().Has("#factor") {
+				t.Errorf("half a sign-in goes on: %d", a.Status)
+			}
+			w.refused(t, acme, refusal{Status: http.StatusForbidden}, func() *answer {
+				return w.browser(t).post(acme+"/password/reset", url.Values{"token": {reset}, "new": {password + " 3"}, "confirm": {password + " 3"}})
+			})
+			if to := attacker.post(confirmAddress, url.Values{"token": {link}}).leads(); to.Path != "/login" || w.holders(t, "trojan-"+a.ID+"@evil.example") != 0 {
+				t.Errorf("the trojan's link leads to %s", to)
+			}
+		})
+	}
+}
+
 // PWD-30: an address that the provider has not verified is a claim: it neither
 // finds an account nor makes one.
 func TestPWD30UnverifiedAddress(t *testing.T) {
