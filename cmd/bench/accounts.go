@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ import (
 	"github.com/domicile-sso/domicile/cmd/internal/app"
 	"github.com/domicile-sso/domicile/config/servertest"
 	"github.com/domicile-sso/domicile/discovery"
+	"github.com/domicile-sso/domicile/federation"
 	"github.com/domicile-sso/domicile/federation/fetch"
 	"github.com/domicile-sso/domicile/portal"
 	"github.com/domicile-sso/domicile/portal/store"
@@ -79,17 +81,20 @@ func (b *bench) accountsOn(ctx context.Context, t testing.TB, kind string) (err 
 	fmt.Printf("\nPages of a portal with %d accounts and %d rows of audit log, beside %d and %d, on %s; one request at a time\n\n",
 		large.accounts, large.events, small.accounts, small.events, kind)
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "page\tp50\tsmall\tratio\tp95\tsmall\t")
+	fmt.Fprintln(w, "page\trows\tsmall\tp50\tsmall\tratio\tp95\tsmall\t")
 	for _, p := range crowdPages {
 		us, them, err := b.turns(ctx, large.asks(p, b.round), small.asks(p, b.round))
 		if err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%.2f\t%s\t%s\t\n", p.name, milli(us.quantile(.5)), milli(them.quantile(.5)),
+		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\t%.2f\t%s\t%s\t\n", p.name, large.rows, small.rows, milli(us.quantile(.5)), milli(them.quantile(.5)),
 			float64(us.quantile(.5))/float64(them.quantile(.5)), milli(us.quantile(.95)), milli(them.quantile(.95)))
 	}
 	_ = w.Flush()
-	return large.imports(ctx, b.lines)
+	if err := large.imports(ctx, b.lines); err != nil {
+		return err
+	}
+	return large.move(ctx)
 }
 
 func milli(d time.Duration) string {
@@ -106,11 +111,13 @@ type crowd struct {
 	factor           portal.Secret // of whoever signs in with a second one
 	client           http.Client
 	turn             int
+	rows             int // of the tables on the last page
 }
 
 const (
 	crowdPortal = "crowd"
 	crowdHost   = "crowd.eu.example.com"
+	crowdMove   = "/admin/connections/crowd.example/move?to=crowd-oidc&jit=yes"
 	crowdSecret = portal.Secret("five Curious herons by the lake")
 )
 
@@ -148,6 +155,11 @@ func (c *crowd) furnish(ctx context.Context, database string) error {
 		return err
 	}
 	if _, err := s.PutDomain(ctx, portal.Domain{Name: "crowd.example", Portal: crowdPortal}); err != nil {
+		return err
+	}
+	_, _, err := s.PutConnection(ctx, federation.Connection{ID: "crowd-oidc", Portal: crowdPortal, Name: "Crowd", Kind: federation.OIDC,
+		OIDC: &federation.OIDCSettings{Issuer: "https://idp.example", ClientID: "crowd", ClientSecret: "none"}})
+	if err != nil {
 		return err
 	}
 	for _, who := range []struct {
@@ -255,6 +267,8 @@ var crowdPages = []crowdPage{
 	{name: "/admin/users, beginning of a name", path: func(_ *crowd, n int) string {
 		return "/admin/users?q=" + url.QueryEscape(crowdNames[n%len(crowdNames)][:4])
 	}},
+	{name: "/admin/users, a name of everybody", path: fixed("/admin/users?q=Given")},
+	{name: "/admin/users, six common words", path: fixed("/admin/users?q=Given+Love+crowd+p1+p2+p3")},
 	{name: "/admin/users, an address", path: func(c *crowd, n int) string { return "/admin/users?q=" + crowdAddress(scatter(n)%c.accounts) }},
 	{name: "/admin/users, disabled ones", path: fixed("/admin/users?status=disabled")},
 	{name: "/admin/users, administrators", path: fixed("/admin/users?role=administrator")},
@@ -263,6 +277,10 @@ var crowdPages = []crowdPage{
 	{name: "/admin/audit, of one group", path: fixed("/admin/audit?group=licences")},
 	{name: "/admin/audit, about one person", path: func(c *crowd, n int) string { return "/admin/audit?account=" + crowdID(scatter(n)%c.accounts) }},
 	{name: "/admin/connections", path: fixed("/admin/connections")},
+	{name: "/admin/connections/…/move", path: fixed(crowdMove)},
+	{name: "/admin/connections/…/move, one group", path: fixed(crowdMove + "&class=recognised&page=2")},
+	{name: "/admin/domains", path: fixed("/admin/domains")},
+	{name: "/admin/policy", path: fixed("/admin/policy")},
 	{name: "/account/profile", path: fixed("/account/profile")},
 	{name: "/account/sessions", path: fixed("/account/sessions")},
 	{name: "sign-in with password and code", do: (*crowd).signInTwice},
@@ -304,8 +322,9 @@ func (c *crowd) get(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(io.Discard, res.Body)
+	body, err := io.ReadAll(res.Body)
 	err = errors.Join(err, res.Body.Close())
+	c.rows = bytes.Count(body, []byte("<tr"))
 	if err == nil && res.StatusCode != http.StatusOK {
 		err = fmt.Errorf("GET %s: %s %s", path, res.Status, res.Header.Get("Location"))
 	}
@@ -362,5 +381,55 @@ func (c *crowd) imports(ctx context.Context, lines int) error {
 			return err
 		}
 		took = append(took, time.Since(started))
+	}
+}
+
+// move measures how long the domain of everybody takes to be moved to a connection
+// beside the password, which the directory hears of, and back, which people get
+// mails about; and how long a sign-in takes meanwhile.
+func (c *crowd) move(ctx context.Context) error {
+	s, v := c.Store(), portal.Visitor{Actor: c.admin.ID}
+	before, err := c.signInsWhile(ctx, func() (bool, error) { return false, nil })
+	if err != nil {
+		return err
+	}
+	fmt.Printf("\nA sign-in with password and code takes p50 %s.\n", milli(before.quantile(.5)))
+	both := portal.Way{Connection: "crowd-oidc", Password: true}
+	for _, m := range []struct {
+		what string
+		seen string
+		to   portal.Way
+	}{{"to a connection", portal.Way{}.Seen(), both}, {"to passwords", both.Seen(), portal.Way{}}} {
+		began := time.Now()
+		if _, err := s.MoveDomain(ctx, crowdPortal, v, "crowd.example", m.seen, m.to); err != nil {
+			return err
+		}
+		answered := time.Since(began)
+		meanwhile, err := c.signInsWhile(ctx, func() (bool, error) {
+			left, err := s.Tellings(ctx, crowdPortal)
+			return len(left) > 0, err
+		})
+		if err != nil {
+			return err
+		}
+		fmt.Printf("Move %s: done after %s, everybody told after %s; a sign-in meanwhile: p50 %s, p95 %s, at most %s\n", m.what, milli(answered),
+			time.Since(began).Round(100*time.Millisecond), milli(meanwhile.quantile(.5)), milli(meanwhile.quantile(.95)), milli(meanwhile.quantile(1)))
+	}
+	return nil
+}
+
+// signInsWhile signs in again and again, a few times at least.
+func (c *crowd) signInsWhile(ctx context.Context, more func() (bool, error)) (result, error) {
+	var took []time.Duration
+	for {
+		started := time.Now()
+		if err := c.signInTwice(ctx); err != nil {
+			return result{}, err
+		}
+		took = append(took, time.Since(started))
+		if again, err := more(); err != nil || !again && len(took) >= 10 {
+			slices.Sort(took)
+			return result{latencies: took}, err
+		}
 	}
 }

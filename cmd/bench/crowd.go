@@ -116,10 +116,10 @@ func fillCrowd(ctx context.Context, database string, accounts, events int) error
 
 func fillPeople(ctx context.Context, tx *sql.Tx, n int, now time.Time) error {
 	people := &rowWriter{tx: tx, into: "accounts (id, portal, status, given_name, family_name, generation, created, last_sign_in, role, name_key)"}
-	addresses := &rowWriter{tx: tx, after: people, into: "addresses (account, portal, address, domain, is_primary, confirmed, proof)"}
+	addresses := &rowWriter{tx: tx, after: people, into: "addresses (account, portal, address, domain, is_primary, confirmed, proof, footing)"}
 	words := &rowWriter{tx: tx, after: people, into: "words (portal, word, account)"}
 	licences := &rowWriter{tx: tx, after: people, into: "licences (account, portal, plan, address, since, ends, renews)"}
-	counts := map[string]int{}
+	counts, footings := map[string]int{}, map[string]int{}
 	for i := range n {
 		given, family := "Given"+strconv.Itoa(i%997), crowdNames[i%len(crowdNames)]+strconv.Itoa(i%1009)
 		a, err := discovery.ParseAddress(crowdAddress(i))
@@ -142,7 +142,12 @@ func fillPeople(ctx context.Context, tx *sql.Tx, n int, now time.Time) error {
 		if err := people.add(ctx, id, crowdPortal, string(status), given, family, 1, at, at, string(role), key); err != nil {
 			return err
 		}
-		if err := addresses.add(ctx, id, crowdPortal, a.Clear(), a.Domain(), true, at, string(portal.ByMail)); err != nil {
+		footing := portal.Footing{Status: status, Proven: true, Primary: true}
+		footings[footing.String()]++
+		if footing.Unfactored() {
+			counts["unfactored"]++
+		}
+		if err := addresses.add(ctx, id, crowdPortal, a.Clear(), a.Domain(), true, at, string(portal.ByMail), footing.String()); err != nil {
 			return err
 		}
 		for _, word := range portal.Words(given, family, []discovery.Address{a}) {
@@ -160,6 +165,12 @@ func fillPeople(ctx context.Context, tx *sql.Tx, n int, now time.Time) error {
 	}
 	for _, w := range []*rowWriter{people, addresses, words, licences} {
 		if err := w.flush(ctx); err != nil {
+			return err
+		}
+	}
+	for footing, n := range footings {
+		_, err := tx.ExecContext(ctx, `INSERT INTO footings (portal, domain, footing, n) VALUES ($1, 'crowd.example', $2, $3) ON CONFLICT (portal, domain, footing) DO UPDATE SET n = footings.n + excluded.n`, crowdPortal, footing, n)
+		if err != nil {
 			return err
 		}
 	}
@@ -186,7 +197,7 @@ func fillAudit(ctx context.Context, tx *sql.Tx, accounts, n int, now time.Time) 
 		switch {
 		case i%50 == 0:
 			e.Action, e.Actor = "profile.changed", crowdID(11)
-		case i%1000 == 1:
+		case i%(n/100) == 1: // as many in a long log as in a short one: a page of them is full
 			e.Action, e.Target = "licence.changed", "pro"
 		case i%7 == 0:
 			e.Action, e.Code = "session.refused", "password_wrong"
