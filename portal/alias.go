@@ -79,11 +79,21 @@ type Confirmation struct {
 	Pending *Alias   // of that account, for the token's address; nil: removed meanwhile
 	Holder  *Account // who has the address confirmed, or reserved by an invitation; nil: nobody
 	Foreign bool     // its domain is proven for other portals of the region, and not for this one
+
+	// Vouched: the people of its domain come by their organisation's sign-in alone,
+	// and that does not know the account.
+	Vouched bool
 }
 
 // ErrForeign: the address is the mailbox's owner's to use, but not here.
 var ErrForeign = &discovery.Error{Kind: discovery.Forbidden, Code: "alias_foreign",
 	Say: "Another organisation has proven that this domain is its own, and looks after its addresses itself. This address cannot be added here. Nothing was changed."}
+
+// ErrVouched: who has a mailbox there does not come in by it, and so does not bring
+// along its address either. Else the first sign-in of the address's owner would lead
+// to the account of whoever read their mail before them.
+var ErrVouched = &discovery.Error{Kind: discovery.Forbidden, Code: "alias_vouched",
+	Say: "The people of this domain sign in through their organisation, which does not know your account. Sign in with this address first, in another browser, and then join the two accounts. Nothing was changed."}
 
 // ErrMerge: the address belongs to another account of the portal; its owner may
 // join the two (S21).
@@ -99,7 +109,8 @@ var ErrMerge = &discovery.Error{Kind: discovery.Conflict, Code: "alias_merge",
 //   - Nobody else has the address. Whoever adds one is told nothing of its
 //     holder before this moment, because only now the mailbox is proven.
 //   - The domain is not some other organisation's: what it proved to be its own
-//     is not handed out here by a mail.
+//     is not handed out here by a mail; nor is that of an organisation of this
+//     portal that signs its people in itself and does not know this one.
 func (c Confirmation) Decide(now time.Time) error {
 	if err := c.Token.Usable(ForAlias, now); err != nil {
 		return err
@@ -118,6 +129,9 @@ func (c Confirmation) Decide(now time.Time) error {
 	}
 	if c.Foreign {
 		return ErrForeign
+	}
+	if c.Vouched {
+		return ErrVouched
 	}
 	return nil
 }

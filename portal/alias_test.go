@@ -88,6 +88,8 @@ func TestConfirmationDecide(t *testing.T) {
 		"PWD-22 somebody else has it":          {func(c *portal.Confirmation) { c.Holder = &portal.Account{ID: "bea"} }, "alias_merge"},
 		"PWD-22 and its domain is foreign":     {func(c *portal.Confirmation) { c.Holder, c.Foreign = &portal.Account{ID: "bea"}, true }, "alias_merge"},
 		"PWD-23 another organisation's domain": {func(c *portal.Confirmation) { c.Foreign = true }, "alias_foreign"},
+		"PWD-26 an organisation's own sign-in": {func(c *portal.Confirmation) { c.Vouched = true }, "alias_vouched"},
+		"S21 it is somebody's there already":   {func(c *portal.Confirmation) { c.Holder, c.Vouched = &portal.Account{ID: "bea"}, true }, "alias_merge"},
 		"PWD-21 before anything else is told": {func(c *portal.Confirmation) {
 			c.Account.ID, c.Holder, c.Foreign = "eve", &portal.Account{ID: "bea"}, true
 		}, "alias_other_account"},

@@ -45,8 +45,8 @@ type Ways struct {
 	Factors        []Factor // confirmed ones, the oldest first
 	Codes          int      // recovery codes that are left
 	CodesMade      time.Time
-	Trusted        int      // browsers that need not show a factor
-	Demanded       bool     // the portal's policy demands a factor of this account
+	Trusted        int  // browsers that need not show a factor
+	Demanded       bool // the portal's policy demands a factor of this account
 }
 
 // Has reports whether there is a factor of the kind.

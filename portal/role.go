@@ -78,7 +78,7 @@ func (r Role) rank() int {
 		return 3
 	case Administrator:
 		return 2
-	case HelpDesk:
+	case HelpDesk, Auditor:
 		return 1
 	}
 	return 0
@@ -86,13 +86,14 @@ func (r Role) rank() int {
 
 // MayManage reports why actor may not change target's account, role or status,
 // or nil: nobody does it to themselves in the console, nobody to a person of a
-// higher role, and a help desk to none of its own rank either.
+// higher role, and a help desk to none of its own rank either: neither to another
+// help desk, nor to an auditor, who sees what it does not.
 func MayManage(actor, target Account) error {
 	switch {
 	case actor.ID == target.ID:
 		return &discovery.Error{Kind: discovery.Forbidden, Code: "manage_self",
 			Say: "This is your own account. Another administrator has to do that."}
-	case actor.Role.rank() < target.Role.rank(), actor.Role == HelpDesk && target.Role == HelpDesk:
+	case actor.Role.rank() < target.Role.rank(), actor.Role == HelpDesk && target.Role.rank() == HelpDesk.rank():
 		return &discovery.Error{Kind: discovery.Forbidden, Code: "manage_higher",
 			Say: "This person has a role that yours may not change. An owner can do that."}
 	}

@@ -222,8 +222,22 @@ func (s *Store) confirmation(ctx context.Context, q querier, portalID, accountID
 		c.Holder = &h.Account
 		return c, nil
 	}
-	c.Foreign, err = foreignDomain(ctx, q, portalID, c.Token.Address.Domain())
+	if c.Foreign, err = foreignDomain(ctx, q, portalID, c.Token.Address.Domain()); err != nil || c.Foreign {
+		return c, err
+	}
+	c.Vouched, err = vouchedDomain(ctx, q, *a, c.Token.Address.Domain())
 	return c, err
+}
+
+// vouchedDomain reports whether the people of a domain come by their organisation's
+// sign-in alone, and that does not know the account.
+func vouchedDomain(ctx context.Context, q querier, a account, name string) (bool, error) {
+	d, ok, err := domainFor(ctx, q, a.Portal, name)
+	if err != nil || !ok || d.AllowsPassword() {
+		return false, err
+	}
+	known, err := identitiesOf(ctx, q, a.ID)
+	return !slices.ContainsFunc(known, func(id portal.LinkedIdentity) bool { return id.Connection == d.Connection }), err
 }
 
 // foreignDomain reports whether a domain is proven for other portals of the

@@ -307,7 +307,8 @@ func TestForeignDomain(t *testing.T) {
 			"ian@a.b.wild.example": "alias_foreign",
 			"ian@wild.example":     "ok",
 			"ian2@cloud.example":   "ok",
-			"ian@acme.example":     "ok", // S20: federation is this organisation's own
+			"ian@both.example":     "ok", // S20: a mailbox there is a way in
+			"ian@acme.example":     "alias_vouched",
 		} {
 			x.add(ian, address) // the same answer for each
 			token := x.link(address)
@@ -316,9 +317,18 @@ func TestForeignDomain(t *testing.T) {
 			_, err = x.ConfirmAlias(x.ctx, "acme", as(ian), token)
 			wantCode(t, err, want)
 		}
-		if !x.audited("alias.refused", "alias_foreign") {
+		if !x.audited("alias.refused", "alias_foreign") || !x.audited("alias.refused", "alias_vouched") {
 			t.Error("not audited")
 		}
+		// Whom the organisation knows may have several of its addresses.
+		ada := x.mustArrive("ada", x.person("acme-saml", "subject-ada", "ada@acme.example")).Account
+		x.confirm(ada, "ada.lovelace@acme.example")
+		// The organisation may come while a link is on its way.
+		x.add(ian, "later@new.example")
+		token := x.link("later@new.example")
+		x.domain(portal.Domain{Name: "new.example", Portal: "acme", Connection: "acme-oidc"})
+		_, err := x.ConfirmAlias(x.ctx, "acme", as(ian), token)
+		wantCode(t, err, "alias_vouched")
 	})
 }
 
@@ -542,8 +552,8 @@ func (x *fixture) elsewhere(address string) portal.Account {
 func TestAliasAndIdP(t *testing.T) {
 	each(t, func(t *testing.T, x *fixture) {
 		ian := x.account("ian@cloud.example")
-		x.confirm(ian, "ian@acme.example")
-		in := x.mustArrive("one", x.person("acme-saml", "subject-ian", "ian@acme.example"))
+		x.confirm(ian, "ian@both.example")
+		in := x.mustArrive("one", x.person("acme-oidc", "subject-ian", "ian@both.example"))
 		if in.Account.ID != ian.ID || in.Account.Primary != addr(t, "ian@cloud.example") {
 			t.Errorf("arrived as %+v", in.Account)
 		}
@@ -551,22 +561,22 @@ func TestAliasAndIdP(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantCode(t, x.RemoveAlias(x.ctx, "acme", as(ian), ses.ID, addr(t, "ian@acme.example")), "alias_federated")
+		wantCode(t, x.RemoveAlias(x.ctx, "acme", as(ian), ses.ID, addr(t, "ian@both.example")), "alias_federated")
 		// The IdP renames: that address is adopted, and the old one can go.
-		again := x.mustArrive("one", x.person("acme-saml", "subject-ian", "ian.fleming@acme.example"))
-		x.wantStates(ian, "*ian.fleming@acme.example", "+ian@acme.example", "+ian@cloud.example")
+		again := x.mustArrive("one", x.person("acme-oidc", "subject-ian", "ian.fleming@both.example"))
+		x.wantStates(ian, "*ian.fleming@both.example", "+ian@both.example", "+ian@cloud.example")
 		if ses, err = x.SessionByToken(x.ctx, "acme", again.Token); err != nil {
 			t.Fatal(err)
 		}
-		if err := x.RemoveAlias(x.ctx, "acme", as(ian), ses.ID, addr(t, "ian@acme.example")); err != nil {
+		if err := x.RemoveAlias(x.ctx, "acme", as(ian), ses.ID, addr(t, "ian@both.example")); err != nil {
 			t.Fatal(err)
 		}
 		// One's own choice of a primary address is not undone by the next sign-in.
 		if err := x.PromoteAlias(x.ctx, "acme", as(ian), addr(t, "ian@cloud.example")); err != nil {
 			t.Fatal(err)
 		}
-		x.mustArrive("one", x.person("acme-saml", "subject-ian", "ian.fleming@acme.example"))
-		x.wantStates(ian, "*ian@cloud.example", "+ian.fleming@acme.example")
+		x.mustArrive("one", x.person("acme-oidc", "subject-ian", "ian.fleming@both.example"))
+		x.wantStates(ian, "*ian@cloud.example", "+ian.fleming@both.example")
 		// PWD-26: an address that waits is nobody's: its IdP makes a new account.
 		x.add(ian, "victim@acme.example")
 		if v := x.mustArrive("two", x.person("acme-saml", "subject-v", "victim@acme.example")); v.Account.ID == ian.ID {

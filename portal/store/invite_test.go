@@ -62,6 +62,11 @@ func TestInviteWithinOnesRights(t *testing.T) {
 		}
 		boss := x.found("new1@cloud.example") // an owner who has not come yet
 		wantCode(t, x.ResendInvitation(x.ctx, "acme", as(admin), admin.ID, boss.ID), "manage_higher")
+		// A help desk that sent an auditor's invitation again would make it its own, and void.
+		if _, err := x.inviteBy(owner, portal.Invitation{Address: addr(t, "aud@cloud.example"), Role: portal.Auditor}); err != nil {
+			t.Fatal(err)
+		}
+		wantCode(t, x.ResendInvitation(x.ctx, "acme", as(desk), desk.ID, x.found("aud@cloud.example").ID), "manage_higher")
 		_, err := x.inviteBy(desk, portal.Invitation{Address: addr(t, "pro@cloud.example"), Plan: "pro"})
 		wantCode(t, err, "plan_refused")
 		for _, code := range []string{"grant_higher", "inviter_refused", "manage_higher", "plan_refused"} {

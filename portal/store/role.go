@@ -122,8 +122,14 @@ func (u *unit) setRole(ctx context.Context, a *account, to portal.Role) error {
 		}
 	}
 	a.Role = to
+	if a.Status == portal.Invited {
+		// Nobody is signed in, and the invitation stays good. It is worth the rights of
+		// who gave the role from now on, which its inviter may not be able to give.
+		_, err := u.ExecContext(ctx, `UPDATE invitations SET inviter = $1 WHERE account = $2`, u.visitor.Actor, a.ID)
+		return err
+	}
 	if a.Status != portal.Active {
-		return nil // nobody is signed in, and an invitation stays good
+		return nil
 	}
 	return u.endSessions(ctx, a.ID)
 }

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"cmp"
 	"fmt"
 	"testing"
 
@@ -219,6 +220,41 @@ func TestRoleEndsSessionsAndKeepsInvitations(t *testing.T) {
 		}
 		if _, err := x.InvitationByToken(x.ctx, "acme", link); err != nil {
 			t.Errorf("the invitation is void: %v", err)
+		}
+	})
+}
+
+// PWD-32: who gives somebody who was invited another role answers for the invitation
+// from then on, and not who could not have given it.
+func TestRoleOfSomebodyInvited(t *testing.T) {
+	each(t, func(t *testing.T, x *fixture) {
+		owner, desk := x.staff("olga@cloud.example", portal.Owner), x.staff("heidi@cloud.example", portal.HelpDesk)
+		second := x.staff("otto@cloud.example", portal.Owner)
+		for address, counts := range map[string]bool{"ivy@cloud.example": true, "eve@cloud.example": false} {
+			if _, err := x.inviteBy(desk, portal.Invitation{Address: addr(t, address), Role: portal.Member}); err != nil {
+				t.Fatal(err)
+			}
+			var link, temporary portal.Secret
+			for _, l := range x.letters() {
+				link, temporary = cmp.Or(l.Token, link), cmp.Or(l.Temporary, temporary)
+			}
+			by := as(owner)
+			if !counts {
+				by = as(second)
+			}
+			if _, err := x.SetRole(x.ctx, "acme", by, portal.RoleChange{Account: x.found(address).ID, To: portal.Administrator}); err != nil {
+				t.Fatal(err)
+			}
+			if !counts {
+				x.role(second, portal.Member)
+			}
+			in, err := x.RedeemInvitation(x.ctx, "acme", visitor(address), link, temporary, other, false)
+			if counts && (err != nil || in.Account.Role != portal.Administrator || !x.live(in.Token)) {
+				t.Errorf("given by an owner: %+v, %v", in.Account, err)
+			}
+			if !counts {
+				wantCode(t, err, "inviter_refused")
+			}
 		}
 	})
 }

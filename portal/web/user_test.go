@@ -69,6 +69,8 @@ func TestNobodyReachesAboveThemselves(t *testing.T) {
 		{people[portal.Owner], people[portal.Owner], "/role", url.Values{"role": {"member"}, "was": {"owner"}}, "manage_self"},
 		{people[portal.HelpDesk], people[portal.Administrator], "/sessions", nil, "manage_higher"},
 		{people[portal.HelpDesk], second, "/sessions", nil, "manage_higher"},
+		{people[portal.HelpDesk], people[portal.Auditor], "/sessions", nil, "manage_higher"},
+		{people[portal.HelpDesk], people[portal.Auditor], "/security", url.Values{"do": {"distrust"}}, "manage_higher"},
 		{people[portal.HelpDesk], people[portal.Member], "/status", url.Values{"status": {"disabled"}}, "permission_missing"},
 		{people[portal.HelpDesk], people[portal.Member], "/role", url.Values{"role": {"helpdesk"}, "was": {"member"}}, "permission_missing"},
 		{people[portal.Auditor], people[portal.Member], "/sessions", nil, "permission_missing"},

@@ -29,6 +29,7 @@ func TestAliases(t *testing.T) {
 		{"PWD-24 the next day", lateAlias},
 		{"PWD-25 what came by a removed address", removedAlias},
 		{"PWD-26 PWD-30 first sign-in by an IdP", aliasAndFirstSignIn},
+		{"PWD-26 PWD-28 somebody read the mail", mailboxOfTheVouched},
 		{"PWD-28 PWD-29 recovery", aliasAndRecovery},
 		{"PWD-31 the last way in", lastWayIn},
 		{"PWD-35 full mailboxes", aliasBombing},
@@ -255,6 +256,25 @@ func aliasAndFirstSignIn(t *testing.T, w *world) {
 	}
 	if n := w.holders(t, "hijacked@acme.example"); n != 1 {
 		t.Errorf("%d accounts have it", n)
+	}
+}
+
+// PWD-26, PWD-28: somebody has read the victim's mail once. Where the organisation
+// signs its people in, that puts no address of theirs on the reader's account, and so
+// the victim's first sign-in does not lead there.
+func mailboxOfTheVouched(t *testing.T, w *world) {
+	victim := w.IdPs.Person(t, "acme.example")
+	eve := w.resident(t, "reader@acme-cloud.example")
+	token := w.adds(t, eve, victim.Address)
+	if a := eve.get(confirmAddress + "?token=" + token); a.Status != http.StatusForbidden {
+		t.Errorf("the page of the link: %d", a.Status)
+	}
+	w.denied(t, eve, http.StatusForbidden, "alias.refused", "alias_vouched", confirmAddress, url.Values{"token": {token}})
+	b := w.browser(t)
+	trip := b.departWith(acme, "acme-saml", victim.Address, "/")
+	w.accepted(t, b, acme, trip.deliver(trip.assertion(victim)), victim.Address, "/")
+	if a := w.person(t, acme, victim.Address); a.ID == w.person(t, acme, "reader@acme-cloud.example").ID {
+		t.Error("the victim is in the reader's account")
 	}
 }
 
