@@ -35,7 +35,7 @@ type OIDCAttack struct {
 
 // OIDCAttacks is the list. It generates keys, so call it once per test.
 func OIDCAttacks() []OIDCAttack {
-	return concat(signatureAttacks(), vectorAttacks(), claimAttacks(), answerAttacks(), endpointAttacks())
+	return concat(signatureAttacks(), vectorAttacks(), rsaVectors(), ecdsaVectors(), edwardsVectors(), claimAttacks(), answerAttacks(), endpointAttacks())
 }
 
 func concat(lists ...[]OIDCAttack) []OIDCAttack {
@@ -186,6 +186,7 @@ func deep(n int) func(*OIDCProvider) OIDCFaults {
 
 // vectorAttacks are the classes of the public JWS test vectors, each made anew.
 func vectorAttacks() []OIDCAttack {
+	signed, own := signedBy, ownKey
 	p256, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(err)
 	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
@@ -193,27 +194,6 @@ func vectorAttacks() []OIDCAttack {
 	pub, ed, err := ed25519.GenerateKey(rand.Reader)
 	must(err)
 	weak := newRSA(1024)
-	// signed publishes one more key and signs with it, then spoils the result.
-	signed := func(alg string, public, key any, published map[string]any, spoil func(token string) string) func(*OIDCProvider) OIDCFaults {
-		return func(*OIDCProvider) OIDCFaults {
-			return OIDCFaults{
-				Keys: func(set map[string]any) {
-					k := JWK(public, "other", "")
-					maps.Copy(k, published)
-					set["keys"] = append(set["keys"].([]any), k)
-				},
-				Token: func(h, c map[string]any) string {
-					h["alg"], h["kid"] = alg, "other"
-					return spoil(SignJWS(alg, mustJSON(h), mustJSON(c), key))
-				},
-			}
-		}
-	}
-	own := func(spoil func(token string) string) func(*OIDCProvider) OIDCFaults {
-		return token(func(k *rsa.PrivateKey, h, c map[string]any) string {
-			return spoil(SignJWS("RS256", mustJSON(h), mustJSON(c), k))
-		})
-	}
 	pss := func(salt int) func(*OIDCProvider) OIDCFaults {
 		return token(func(k *rsa.PrivateKey, h, c map[string]any) string {
 			h["alg"] = "PS256"
