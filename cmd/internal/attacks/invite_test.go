@@ -1,6 +1,7 @@
 package attacks
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -207,5 +208,87 @@ func twoAdministrators(t *testing.T, w *world) {
 	for _, bad := range []string{"", "-1", "9223372036854775808", "1;2"} {
 		version = bad
 		w.refused(t, beta, refusal{Status: http.StatusBadRequest}, func() *answer { return two.post(beta+"/admin/policy", form("9")) })
+	}
+}
+
+// PWD-32.
+func invitations(t *testing.T, w *world) {
+	const who = "ivy@guest.example"
+	first, old := w.invite(t, acme, who)
+	w.Clock.Pass(time.Second)
+	token, temporary := w.invite(t, acme, who)
+	good := func(token, temporary string) url.Values {
+		return url.Values{"token": {token}, "temporary": {temporary}, "new": {betterPassword}, "confirm": {betterPassword}}
+	}
+	with := func(v url.Values, name, value string) url.Values {
+		v.Set(name, value)
+		return v
+	}
+	no := func(name string, status int, at string, form url.Values) {
+		t.Helper()
+		b := w.named(t, "192.0.2.232")
+		a := w.refused(t, at, refusal{Status: status, Secrets: []string{temporary, old, betterPassword}}, func() *answer { return b.post(at+"/invitation", form) })
+		if a.Status != status {
+			t.Errorf("%s: %d", name, a.Status)
+		}
+	}
+	no("replaced", 403, acme, good(first, old))
+	no("the older temporary password", 403, acme, good(token, old))
+	no("another portal", 403, beta, good(token, temporary))
+	no("another region", 403, gamma, good(token, temporary))
+	no("another address", 400, acme, with(good(token, temporary), "email", "mallory@evil.example"))
+	no("a role", 400, acme, with(good(token, temporary), "role", "administrator"))
+	no("blank", 403, acme, good("", temporary))
+	b := w.named(t, "192.0.2.233")
+	// The name shown in the form is for password managers; it decides nothing.
+	b.post(acme+"/invitation", with(good(token, temporary), "username", pat)).want(http.StatusSeeOther)
+	if got := b.signedIn(acme); got != who {
+		t.Errorf("signed in as %q", got)
+	}
+	no("used", 403, acme, good(token, temporary))
+	late, lateTemporary := w.invite(t, acme, "late@guest.example")
+	w.Clock.Pass(72 * time.Hour)
+	no("too old", 403, acme, good(late, lateTemporary))
+	out, outTemporary := w.invite(t, acme, "out@guest.example")
+	if _, err := w.store(acme).Disable(t.Context(), "acme", portal.Visitor{}, addressOf("out@guest.example")); err != nil {
+		t.Fatal(err)
+	}
+	no("disabled since", 403, acme, good(out, outTemporary))
+}
+
+// PWD-33: a temporary password opens one form, once, for three days, and cannot
+// be kept.
+func temporaryPasswords(t *testing.T, w *world) {
+	const who = "tim@guest.example"
+	_, temporary := w.invite(t, acme, who)
+	if letters := strings.Count(fmt.Sprint(w.mailed(t, acme, who)), temporary); len(strings.ReplaceAll(temporary, "-", "")) < 20 || letters > 2 {
+		t.Errorf("%d letters of it, in %d places", len(temporary), letters)
+	}
+	b := w.named(t, "192.0.2.240")
+	a := b.signInPassword(acme, who, temporary)
+	if to := a.leads(); to.Path != "/password/change" || a.session() != nil || b.signedIn(acme) != "" {
+		t.Fatalf("leads to %s", to)
+	}
+	form := b.follow(a)
+	handle := form.page().Attr("input[name=attempt]", "value")
+	change := func(b *browser, secret string) *answer {
+		return b.post(acme+"/password/change", url.Values{"attempt": {handle}, "temporary": {temporary}, "new": {secret}, "confirm": {secret}})
+	}
+	if a := change(b, temporary); a.Status != http.StatusBadRequest || !namesField(a, "new") || a.session() != nil {
+		t.Errorf("kept: %d", a.Status)
+	}
+	if a := change(b, betterPassword); a.session() == nil || b.signedIn(acme) != who {
+		t.Errorf("replaced: %d", a.Status)
+	}
+	if a := change(b, thirdPassword); a.session() != nil {
+		t.Errorf("twice: %d", a.Status)
+	}
+	if a := w.named(t, "192.0.2.241").signInPassword(acme, who, temporary); a.Status != http.StatusForbidden {
+		t.Errorf("afterwards: %d", a.Status)
+	}
+	_, stale := w.invite(t, acme, "stale@guest.example")
+	w.Clock.Pass(72*time.Hour + time.Second)
+	if a := w.named(t, "192.0.2.242").signInPassword(acme, "stale@guest.example", stale); a.Status != http.StatusForbidden || a.session() != nil {
+		t.Errorf("after 72 hours: %d", a.Status)
 	}
 }
