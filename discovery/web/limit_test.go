@@ -85,11 +85,16 @@ func TestLimitsAreShared(t *testing.T) {
 	slow := limits(web.Limits{PerClient: 1, ClientBurst: 3}) // Redis has a clock of its own
 	one, two := newDoor(t, slow, withRedis(rdb)), newDoor(t, slow, withRedis(rdb))
 	someone := func() *http.Request { return ask("nobody@consult.example") }
-	if n := one.tries(someone, "192.0.2.1"); n != 3 {
-		t.Errorf("%d tries at the first, want 3", n)
-	}
-	if n := two.tries(someone, "192.0.2.1"); n > 1 { // one may have come back meanwhile
-		t.Errorf("%d tries at the second, want none", n)
+	began := one.now
+	for i, apart := range []time.Duration{0, time.Second, -time.Second, time.Hour, -time.Hour, 24 * time.Hour} {
+		two.now = began.Add(apart) // what the front doors think of the time makes no difference
+		client := "192.0.2." + strconv.Itoa(1+i)
+		if n := one.tries(someone, client); n != 3 {
+			t.Errorf("%v apart: %d tries at the first, want 3", apart, n)
+		}
+		if n := two.tries(someone, client); n > 1 { // one may have come back meanwhile
+			t.Errorf("%v apart: %d tries at the second, want none", apart, n)
+		}
 	}
 	names, err := rdb.Keys(t.Context(), "*192*").Result()
 	if err != nil || len(names) > 0 {

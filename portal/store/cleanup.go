@@ -13,6 +13,11 @@ const deviceLife = 180 * 24 * time.Hour
 // it is still good by that of another, or by its own when it has been set right.
 const spentKept = 24 * time.Hour
 
+// throttleKept is how long beyond its emptiness a bucket is kept, since to a process
+// whose clock is ahead it is empty before it is to the others: they would count
+// afresh whenever that one has cleaned up. Not a day, as there may be many.
+const throttleKept = time.Hour
+
 // Cleanup removes rows whose time is over, at most limit of each sort, so that
 // it never holds the database for long; it is run again and again, by several
 // processes at once. Links are kept for a week beyond their end. What is over is
@@ -69,7 +74,7 @@ func (s *Store) Cleanup(ctx context.Context, limit int) (removed int64, err erro
 // one transaction, in an order of its own, and a statement that waits for one row
 // while it holds another could deadlock with it.
 func (s *Store) cleanThrottle(ctx context.Context, limit int) (removed int64, err error) {
-	now := micros(s.now())
+	now := micros(s.now().Add(-throttleKept))
 	rows, err := s.db.QueryContext(ctx, `SELECT bucket FROM throttle WHERE full_until <= $1 ORDER BY full_until LIMIT $2`, now, limit)
 	if err != nil {
 		return 0, err

@@ -86,7 +86,7 @@ func TestProcessesCleanUpTogether(t *testing.T) {
 				if _, err := x.db.Exec(`INSERT INTO tickets (id, expires) VALUES ($1, $2)`, fmt.Sprint(i), x.clock.now().Add(-24*time.Hour).UnixMicro()+int64(i*7919%300)); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := x.db.Exec(`INSERT INTO throttle (bucket, full_until) VALUES ($1, $2)`, fmt.Sprint(i), x.clock.now().UnixMicro()+int64(i*7907%300)); err != nil {
+				if _, err := x.db.Exec(`INSERT INTO throttle (bucket, full_until) VALUES ($1, $2)`, fmt.Sprint(i), x.clock.now().Add(-time.Hour).UnixMicro()+int64(i*7907%300)); err != nil {
 					t.Fatal(err)
 				}
 			}
