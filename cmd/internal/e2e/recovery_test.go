@@ -67,7 +67,7 @@ func TestF07Recovery(t *testing.T) {
 	c.look("recovery-ask")
 	c.press("Ask for help")
 	c.look("recovery-asked")
-	withdraw := d.letter(c, ian, "Somebody lost every second factor")
+	withdraw := d.letter(c, ian, "Somebody says they lost every second factor")
 	c.open(withdraw.link)
 	c.look("recovery-cancel")
 	c.press("It was not me")
