@@ -46,7 +46,7 @@ func (d *Demo) found(ctx context.Context, id string) (*store.Store, error) {
 		s := d.Regions[p.Region].Store()
 		_, err := s.CreatePortal(ctx, portal.Portal{
 			ID: p.ID, Name: p.Name, URL: p.URL, Disclosure: discovery.Listed, KeepSigned: true,
-			Contact: "the service desk of " + p.Name,
+			Contact: "help@" + p.ID + ".example", // read alike in every language
 		})
 		for _, a := range []portal.App{
 			{ID: "desktop", Name: "Secure mail on the desktop", Kind: portal.OwnApp},
