@@ -192,6 +192,7 @@ func wordsThatAct(t *testing.T, w *world) {
 // ADM-15: of two who edit at once, one is told.
 func twoAdministrators(t *testing.T, w *world) {
 	one, two := w.administrator(t, beta, "one@away.example", portal.Owner), w.administrator(t, beta, "two@away.example", portal.Owner)
+	notifications := two.get(beta+"/admin/notifications").page().Attr("main input[name=version]", "value")
 	version := one.get(beta+"/admin/policy").page().Attr("main input[name=version]", "value")
 	form := func(days string) url.Values {
 		return url.Values{"version": {version}, "second_factor": {"optional"}, "trust_days": {days}, "password_min": {"10"}}
@@ -203,6 +204,13 @@ func twoAdministrators(t *testing.T, w *world) {
 		t.Errorf("the other: %d %s", a.Status, a.text())
 	}
 	if set, err := w.store(beta).Settings(t.Context(), idOf(beta)); err != nil || set.TrustDays != 7 {
+		t.Errorf("%+v, %v", set, err)
+	}
+	// What was open on another page is none of that, and changes nothing of it.
+	contact := url.Values{"version": {notifications}, "zone": {"UTC"}, "language": {"en"}, "contact": {"Call 117"}}
+	two.post(beta+"/admin/notifications", contact).want(http.StatusSeeOther)
+	one.post(beta+"/admin/notifications", contact).want(http.StatusConflict)
+	if set, err := w.store(beta).Settings(t.Context(), idOf(beta)); err != nil || set.TrustDays != 7 || set.Contact != "Call 117" {
 		t.Errorf("%+v, %v", set, err)
 	}
 	for _, bad := range []string{"", "-1", "9223372036854775808", "1;2"} {

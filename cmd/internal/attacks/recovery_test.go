@@ -50,6 +50,50 @@ func (w *world) administrator(t testing.TB, at, address string, role portal.Role
 	return b
 }
 
+// The word of a help desk about a member is none about the administrator whom they
+// have become: somebody who may manage that one decides again, and the link from
+// before opens nothing.
+func TestRecoveryOfTheRisen(t *testing.T) {
+	w := newWorld(t)
+	const lost, helper, boss = "lost@away.example", "hanna@away.example", "olga@away.example"
+	w.owner(t, acme, lost)
+	hanna, olga := w.administrator(t, acme, helper, portal.HelpDesk), w.administrator(t, acme, boss, portal.Owner)
+	b, handle := w.lost(t, acme, lost)
+	b.post(acme+"/login/recovery", url.Values{"attempt": {handle}}).want(http.StatusOK)
+	allow := func(b *browser) *answer {
+		id := olga.get(acme+"/admin/recoveries").page().Attr("input[name=recovery]", "value")
+		if id == "" {
+			t.Fatal("nothing waits")
+		}
+		return b.post(acme+"/admin/recoveries", url.Values{"recovery": {id}, "decision": {"allow"}})
+	}
+	link := func() string { return tokenIn(w.mailed(t, acme, lost), "/recovery") }
+	allow(hanna).want(http.StatusSeeOther)
+	first := link()
+	olga.post(acme+"/admin/users/"+w.person(t, acme, lost).ID+"/role", url.Values{"role": {"administrator"}, "was": {"member"}}).leads()
+	w.refused(t, acme, refusal{Status: http.StatusForbidden}, func() *answer {
+		return w.browser(t).post(acme+"/recovery", url.Values{"token": {first}})
+	})
+	a := allow(hanna)
+	if a.Status != http.StatusForbidden || link() != first {
+		t.Errorf("a help desk about an administrator: %d", a.Status)
+	}
+	w.audited(t, acme, a, "access.refused", "manage_higher")
+	// The person does not have to ask again, and whoever may has allowed it.
+	w.Clock.Pass(time.Second)
+	allow(olga).want(http.StatusSeeOther)
+	second := link()
+	if second == first {
+		t.Fatal("no new link")
+	}
+	back := w.browser(t)
+	step := back.arrive(back.post(acme+"/recovery", url.Values{"token": {second}}))
+	back.post(acme+"/login/password", url.Values{"attempt": {step.page().Attr("input[name=attempt]", "value")}, "password": {password}})
+	if back.signedIn(acme) != lost {
+		t.Error("the way back does not lead back")
+	}
+}
+
 // TestRecoveries attacks the way back: neither the person, nor an administrator,
 // nor a mailbox is enough alone.
 func TestRecoveries(t *testing.T) {

@@ -72,9 +72,9 @@ var aims = map[string]url.Values{
 	"POST /admin/users/{account}/profile":    {"given_name": {"Mallory"}, "version": {"1"}},
 	"POST /admin/users/{account}/role":       {"role": {"guest"}, "was": {"member"}},
 	"POST /admin/users/{account}/sessions":   {},
-	"POST /admin/users/{account}/addresses":  {"do": {"add"}, "email": {"mallory@evil.example"}},
+	"POST /admin/users/{account}/addresses":  {"email": {"mallory@evil.example"}},
 	"POST /admin/users/{account}/security":   {"do": {"distrust"}},
-	"POST /admin/users/{account}/licence":    {"plan": {"guest"}},
+	"POST /admin/users/{account}/licence":    {"plan": {"pro"}, "mark": {strings.Repeat("0", 32)}},
 	"POST /admin/users/{account}/invitation": {"action": {"resend"}},
 }
 
@@ -303,6 +303,82 @@ func TestIDsOfOthers(t *testing.T) {
 		a := b.post(acme+path, url.Values{"role": {"auditor"}, "was": {"member"}, field: {"beta"}})
 		if a.Status != http.StatusBadRequest {
 			t.Errorf("a form with %s: %d", field, a.Status)
+		}
+	}
+}
+
+// ADM-04, PWD-34: nobody gives more than they have, nor does anything to whoever may
+// do more, nor to themselves, by any form of the console; and no form of it takes a
+// password.
+func TestADM04Above(t *testing.T) {
+	w := newWorld(t)
+	gate := gateOf(t)
+	here := w.staff(t, acme, portal.Owner, portal.Administrator, portal.HelpDesk, portal.Auditor)
+	second := w.staff(t, beta, portal.HelpDesk).accounts[portal.HelpDesk] // of another portal: not found
+	for _, tt := range []struct {
+		actor   portal.Role
+		targets map[string]string // account ID → code
+	}{
+		{portal.Administrator, map[string]string{here.accounts[portal.Owner].ID: "manage_higher", here.accounts[portal.Administrator].ID: "manage_self"}},
+		{portal.Owner, map[string]string{here.accounts[portal.Owner].ID: "manage_self", second.ID: "account_unknown"}},
+		{portal.HelpDesk, map[string]string{here.accounts[portal.Owner].ID: "manage_higher", here.accounts[portal.Administrator].ID: "manage_higher",
+			here.accounts[portal.Auditor].ID: "manage_higher", here.accounts[portal.HelpDesk].ID: "manage_self"}},
+	} {
+		for target, code := range tt.targets {
+			for route, form := range aims {
+				method, path := pathOf(route, target)
+				want := refusal{Status: http.StatusForbidden, Action: "access.refused", Code: code}
+				if code == "account_unknown" {
+					want.Status = http.StatusNotFound
+				}
+				switch {
+				case route == "POST /admin/users/{account}/invitation" && code != "account_unknown":
+					continue // whoever has come has no invitation: a conflict
+				case (strings.HasSuffix(route, "/addresses") || strings.HasSuffix(route, "/licence")) && code == "manage_self":
+					continue // one's own addresses are one's own, and whoever gives licences may give themselves one
+				case route == "POST /admin/users/{account}/addresses" && code != "account_unknown":
+					want.Action = "alias.refused"
+				case !slices.Contains(strings.Fields(gate[route]), string(tt.actor)):
+					want.Code = "permission_missing"
+				}
+				before := w.rows(t, w.home(acme).DB)
+				a := here.browsers[tt.actor].send(request{Method: method, URL: acme + path, Form: bodyOf(method, form), From: acme})
+				if a.Status != want.Status {
+					t.Errorf("%s, %s of %s: got %d, want %d: %s", tt.actor, route, code, a.Status, want.Status, a.text())
+				}
+				secured(t, a)
+				w.audited(t, acme, a, want.Action, want.Code)
+				w.unchanged(t, w.home(acme).DB, before, "sessions")
+			}
+		}
+	}
+	admin := here.browsers[portal.Administrator]
+	for name, do := range map[string]func() *answer{
+		"a member an owner": func() *answer {
+			return admin.post(acme+"/admin/users/"+here.target.ID+"/role", url.Values{"role": {"owner"}, "was": {"member"}})
+		},
+		"a stranger an owner": func() *answer {
+			return admin.post(invitePage, url.Values{"email": {"accomplice@away.example"}, "role": {"owner"}})
+		},
+	} {
+		before := w.rows(t, w.home(acme).DB)
+		a := do()
+		if a.Status != http.StatusForbidden {
+			t.Errorf("%s: %d", name, a.Status)
+		}
+		w.audited(t, acme, a, "access.refused", "grant_higher")
+		w.unchanged(t, w.home(acme).DB, before, "sessions")
+	}
+	for route, form := range aims {
+		for _, field := range []string{"password", "new", "temporary", "hash", "token"} {
+			method, path := pathOf(route, here.target.ID)
+			bad := url.Values{field: {"a password of mine"}}
+			for name, v := range form {
+				bad[name] = v
+			}
+			w.refused(t, acme, refusal{Status: http.StatusBadRequest}, func() *answer {
+				return here.browsers[portal.Owner].send(request{Method: method, URL: acme + path, Form: bad, From: acme})
+			})
 		}
 	}
 }
