@@ -44,6 +44,10 @@ func (s *Set) Error(w http.ResponseWriter, r *http.Request, err error) {
 	RetryAfter(w, e.Retry)
 	lang := s.language(r)
 	said := say(s.Printer(lang), e)
+	if e.Kind == discovery.Forbidden && len(frame(r.Context()).Links) > 0 {
+		// Who is signed in has been let in: to start again would help nobody.
+		said.advice = s.Printer(lang).T("If you need it for your work, ask an administrator, and give the reference below.")
+	}
 	if ForPrograms(r) {
 		s.speak(h, lang)
 		problem(w, r, e, said)

@@ -84,6 +84,34 @@ func TestRender(t *testing.T) {
 	}
 }
 
+// Whoever is signed in finds the same links at the top of pages and of error
+// pages, keeps the rest of the frame, and is not told to begin again.
+func TestLinks(t *testing.T) {
+	set := newSet(t, page.Options{})
+	r := httptest.NewRequest("GET", "/admin", nil)
+	ctx := page.WithFrame(r.Context(), page.Frame{Site: "Acme", Jurisdiction: "EU"})
+	r = r.WithContext(page.WithLinks(ctx, []page.Link{{Name: "<Yours>", Path: "/account"}, {Name: "Out", Path: "/logout", Post: true}}))
+	w := httptest.NewRecorder()
+	set.Error(w, r, &discovery.Error{Kind: discovery.Forbidden, Say: "Not for you."})
+	p := pagetest.Parse(t, w.Body)
+	pagetest.Accessible(t, p)
+	for selector, want := range map[string]string{
+		"header a[href=/account]":                  "<Yours>",
+		"header form[action=/logout] button":       "Out",
+		"header .chip":                             "Data kept in EU",
+		"header .brand span":                       "Acme",
+		"main .card h1":                            "This was not accepted",
+		"header form[action=/logout][method=post]": "Out",
+	} {
+		if got := p.Text(selector); got != want {
+			t.Errorf("%s: got %q, want %q", selector, got, want)
+		}
+	}
+	if said := p.Text("main"); !strings.Contains(said, "ask an administrator") || strings.Contains(said, "Start again") {
+		t.Errorf("somebody signed in is told %q", said)
+	}
+}
+
 func TestRenderHead(t *testing.T) {
 	w := httptest.NewRecorder()
 	r := httptest.NewRequest("HEAD", "/", nil)

@@ -200,6 +200,10 @@ func TestAuditLogIsRead(t *testing.T) {
 	owner.post(userPath(target.ID)+"/role", url.Values{"role": {"auditor"}, "was": {"member"}})
 	auditor := w.at(initech, people[portal.Auditor])
 	refused := w.at(initech, people[portal.Guest]).get("/admin")
+	refused.want(t, 403, "This was not accepted")
+	if said := refused.page.Text("main"); !strings.Contains(said, "ask an administrator") || !refused.page.Has("header form[action=/logout]") {
+		t.Errorf("a guest is told %q, or finds no way out", said)
+	}
 	reference := strings.ToLower(strings.ReplaceAll(refused.page.Text(".reference code"), "-", " "))
 
 	count := func(query string) int {
