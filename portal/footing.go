@@ -64,7 +64,7 @@ func ParseFooting(text string) (s Footing, ok bool) {
 	if known != "" {
 		s.Known = strings.Split(known, " ")
 	}
-	return s, s.String() == text
+	return s, s.String() == text && !slices.Contains(s.Known, "")
 }
 
 // Unfactored reports whether this is the one footing of an account, of as many as

@@ -181,10 +181,10 @@ func (s *Store) StartExport(ctx context.Context, portalID string, v portal.Visit
 const (
 	// few is how many members of a set are looked at one by one. A larger set is
 	// common enough to be met while walking through the names.
-	few = 2000
+	few = 1400
 	// nearby is how many names a walk goes through before something better is tried,
 	// which is to look at up to many members of the smallest set.
-	nearby = 1500
+	nearby = 4000
 	many   = 40_000
 )
 

@@ -67,6 +67,20 @@ func TestAccountsAreReadByIndexes(t *testing.T) {
 			}
 			wantIndexed(t, db, "accounts", q.ids("ASC", 51), q.args)
 		}
+		for name, f := range map[string]portal.AccountFilter{"all": {}, "a word": {Query: "family77"}, "a common word": {Query: "given"}} {
+			q, err := s.accountQuery(ctx, "acme", f, few)
+			if err != nil {
+				t.Fatal(err)
+			}
+			q.byID, q.place = true, ` AND a.id > `+q.arg("account-4")
+			wantIndexed(t, db, "by ID, "+name, q.ids("ASC", eachAtOnce), q.args)
+		}
+		q, err := s.accountQuery(ctx, "acme", portal.AccountFilter{Query: "even odd"}, many)
+		if err != nil || q.drive == "" {
+			t.Fatalf("no set to begin with: %v", err)
+		}
+		wantIndexed(t, db, "common words", q.ids("ASC", 51), q.args)
+		wantBoth(t, s)
 		if _, err := s.FindAccounts(ctx, "acme", portal.AccountFilter{Query: "a b c d e f g h i j k l m n o p q r s t u v w x y z"}); err == nil {
 			t.Error("a question of 26 words is put to the database")
 		}
@@ -119,6 +133,43 @@ func TestAccountsAreReadByIndexes(t *testing.T) {
 	})
 }
 
+// wantBoth wants the two who are even and odd, whichever way the list is gone
+// through: each word is everybody else's as well.
+func wantBoth(t *testing.T, s *Store) {
+	t.Helper()
+	want := []string{"account-4444", "account-77"} // as their names are sorted
+	var got, back []string
+	f := portal.AccountFilter{Query: "even odd", Limit: 1}
+	for range len(want) + 1 {
+		page, err := s.FindAccounts(t.Context(), "acme", f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range page.Accounts {
+			got, f.After = append(got, a.ID), a.ID
+		}
+		if !page.Later {
+			break
+		}
+	}
+	f.Before, f.After = f.After, ""
+	page, err := s.FindAccounts(t.Context(), "acme", f)
+	for _, a := range page.Accounts {
+		back = append(back, a.ID)
+	}
+	if err != nil || !slices.Equal(got, want) || !slices.Equal(back, want[:1]) {
+		t.Errorf("found %v, and back %v, %v", got, back, err)
+	}
+	page, err = s.FindAccounts(t.Context(), "acme", portal.AccountFilter{Query: "even odd"})
+	if err != nil || len(page.Accounts) != 2 || page.Earlier || page.Later {
+		t.Errorf("at once: %+v, %v", page, err)
+	}
+	page, err = s.FindAccounts(t.Context(), "acme", portal.AccountFilter{Query: "even given", Limit: 3})
+	if err != nil || len(page.Accounts) != 3 || page.Accounts[0].ID != "account-10" || !page.Later {
+		t.Errorf("common together: %+v, %v", page, err)
+	}
+}
+
 // crowd fills a portal with people as an import would have left them.
 func crowd(t *testing.T, db *sql.DB, n int, now time.Time) {
 	t.Helper()
@@ -140,6 +191,8 @@ func crowd(t *testing.T, db *sql.DB, n int, now time.Time) {
 		{each + `INSERT INTO credentials (account, hash, temporary, expires, changed) SELECT 'account-' || i, '', FALSE, 0, 1 FROM n`, nil},
 		{each + `INSERT INTO words (portal, word, account) SELECT 'acme', CAST('given' AS ` + bytes + `), 'account-' || i FROM n`, nil},
 		{each + `INSERT INTO words (portal, word, account) SELECT 'acme', CAST('family' || i AS ` + bytes + `), 'account-' || i FROM n`, nil},
+		{each + `INSERT INTO words (portal, word, account) SELECT 'acme', CAST(CASE WHEN i % 2 = 0 THEN 'even' ELSE 'odd' END AS ` + bytes + `), 'account-' || i FROM n`, nil},
+		{each + `INSERT INTO words (portal, word, account) SELECT 'acme', CAST(CASE WHEN i % 2 = 1 THEN 'even' ELSE 'odd' END AS ` + bytes + `), 'account-' || i FROM n WHERE i IN (77, 4444)`, nil},
 		{each + `INSERT INTO licences (account, portal, plan, address, since, ends, renews)
 			SELECT 'account-' || i, 'acme', CASE WHEN i % 1000 = 0 THEN 'pro' ELSE 'professional' END, 'p' || i || '@a.example', 1,
 			CAST($2 AS BIGINT) + (i % 400) * CAST($3 AS BIGINT), i % 50 > 0 FROM n`, []any{now.UnixMicro(), day}},

@@ -128,6 +128,7 @@ func TestRestore(t *testing.T) {
 		if want := (store.Restored{Portals: 2, Accounts: 3, Temporary: 1}); r != want {
 			t.Errorf("restored %+v, want %+v", r, want)
 		}
+		y.countedRight()
 		refused := func(what string, err error, code string) {
 			t.Helper()
 			if err == nil {
