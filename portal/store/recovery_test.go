@@ -303,6 +303,39 @@ func TestRecoveryIsDecidedAgain(t *testing.T) {
 	})
 }
 
+// Whichever comes first, the word or the role: nobody whom a help desk let in may do
+// more than a help desk may let in.
+func TestRecoveryRacesWithARole(t *testing.T) {
+	each(t, func(t *testing.T, x *fixture) {
+		x.withTOTP(ian)
+		lost := x.found(ian)
+		_, helper := x.actor("hanna@cloud.example", portal.HelpDesk)
+		_, owner := x.actor("olga@cloud.example", portal.Owner)
+		for range 3 {
+			if err := x.AskRecovery(x.ctx, "acme", visitor("one"), x.half("one", ian)); err != nil {
+				t.Fatal(err)
+			}
+			id := x.open()[0].ID
+			parallel(func(i int) error {
+				if i%2 == 0 {
+					return x.DecideRecovery(x.ctx, "acme", helper, id, true)
+				}
+				_, err := x.SetRole(x.ctx, "acme", owner, portal.RoleChange{Account: lost.ID, To: portal.Administrator})
+				return err
+			})
+			if n := x.count(`recoveries WHERE id = $1 AND allowed`, id); n != 0 || x.found(ian).Role != portal.Administrator || len(x.open()) != 1 {
+				t.Fatalf("allowed %d, a %s, %d wait", n, x.found(ian).Role, len(x.open()))
+			}
+			if n := x.count(`tokens WHERE account = $1 AND used = 0 AND purpose = 'recovery'`, lost.ID); n != 0 {
+				t.Fatalf("%d links", n)
+			}
+			x.role(lost, portal.Member)
+			x.exec(`UPDATE recoveries SET expires = 1`)
+			x.clock.add(24 * time.Hour)
+		}
+	})
+}
+
 // A reset ends every link, also the one that withdraws: the request goes with it,
 // and another can be made at once.
 func TestRecoveryEndsWithAReset(t *testing.T) {
