@@ -278,6 +278,9 @@ func TestMerge(t *testing.T) {
 func (w *world) proveIva(b *browser, token string) answer {
 	w.t.Helper()
 	a := b.follow(b.submit(b.get("/account/addresses/merge?token="+token), nil))
+	if a.page.Has("[name=keep]") || !a.page.Has("[name=password]") {
+		w.t.Error("a proof opens no session: there is nothing to stay signed in to")
+	}
 	a = b.follow(b.submit(a, url.Values{"password": {goodPassword}}))
 	a.want(w.t, 200, "Join two accounts")
 	return a

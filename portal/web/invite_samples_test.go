@@ -20,7 +20,7 @@ func inviteSamples() map[string]any {
 		People: sampleField("people"), Role: sampleChoice("role"), Plan: sampleChoice("plan"), Language: sampleChoice("language"), MayPlan: true, MayImport: true}
 	many := one
 	many.Many, many.Sent, many.Left = true, "2 people were invited.", "1 line could not be done. It is below, to be put right."
-	many.Results = []invitedRow{{"ada@acme.example", "Invited", "good"}, {"Bob <bob@acme.example>", "Active already: no mail was sent", ""}, {"nonsense", "An address has an @.", "off"}}
+	many.Results = []invitedRow{{"ada@acme.example", "Invitation sent", "good"}, {"Bob <bob@acme.example>", "Active already: no mail was sent", ""}, {"nonsense", "An address has an @.", "off"}}
 	many.Waiting = []waitingRow{
 		{Name: "Ada Lovelace", Address: "ada@acme.example", Path: "/admin/users/00", Role: "Member", Made: sampleMoment, Ends: sampleMoment, State: "Waiting"},
 		{Name: "bob@acme.example", Address: "bob@acme.example", Path: "/admin/users/01", Role: "Guest", State: "Not sent yet", Class: "off"},

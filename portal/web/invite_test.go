@@ -219,7 +219,7 @@ func TestDomainsPage(t *testing.T) {
 	}
 	owner.follow(owner.post("/admin/domains", url.Values{"domain": {"*.New.example"}})).want(t, http.StatusOK, "Approved domains")
 	a := owner.post("/admin/domains/remove", url.Values{"domain": {"*.new.example"}})
-	if a.StatusCode != 200 || !strings.Contains(a.page.Text("#ask"), "0 accounts have their primary address there.") {
+	if a.StatusCode != 200 || !strings.Contains(a.page.Text("#ask"), "No account has its primary address there.") {
 		t.Errorf("asked: %d %q", a.StatusCode, a.page.Text("#ask"))
 	}
 	if a := owner.post("/admin/domains/remove", url.Values{"domain": {"initech.example"}, "sure": {"yes"}}); a.StatusCode != http.StatusNotFound {

@@ -35,7 +35,7 @@ func profileSamples() map[string]any {
 	saved, bare, wrong, stale := p, p, p, p
 	saved.Notice = "Your profile is saved."
 	bare.Licence, bare.Usage.Last = licenceFacts{Note: "For a licence, ask your administrator."}, moment{}
-	wrong.Zone.Error = "This is no time zone that we know."
+	wrong.Zone.Error = "This is not a time zone we know."
 	wrong.Form = page.Check(&wrong.Zone, &wrong.Cell)
 	stale.Problems = []page.Problem{{Say: "This was changed in the meantime."}}
 	stale.Differences = []page.Difference{{Field: "zone", Label: "Time zone", Saved: "UTC", Typed: "Europe/Zurich"}, {Field: "cell", Label: "Cell number", Typed: "+41 78 123 45 67"}}

@@ -129,7 +129,7 @@ func TestRecoveries(t *testing.T) {
 	}) {
 		a.want(http.StatusOK)
 	}
-	asked := w.letterTo(t, lost, "Somebody lost")
+	asked := w.letterTo(t, lost, "Somebody says they lost")
 	if n := w.count(t, acme, "recoveries"); n != 1 {
 		t.Errorf("%d requests", n)
 	}
@@ -235,7 +235,7 @@ func TestRecoveries(t *testing.T) {
 	}
 	mails := 0
 	for _, m := range w.mailed(t, acme, lost) {
-		if strings.HasPrefix(m.Subject, "Somebody lost") {
+		if strings.HasPrefix(m.Subject, "Somebody says they lost") {
 			mails++
 		}
 	}

@@ -183,7 +183,7 @@ func TestS33ApprovedDomains(t *testing.T) {
 		b.sees("1 person was invited.")
 		d.console(b, "/admin/domains")
 		b.press("Remove partner.example")
-		b.sees("1 account has its primary address there. It stays as it is; only nobody new can be added.")
+		b.sees("1 account has its primary address there. It stays as it is, but nobody new can be added.")
 		b.look("domains-remove")
 		b.press("Remove")
 		b.sees("The domain is not approved any more.")

@@ -109,7 +109,7 @@ func TestS27Profile(t *testing.T) {
 		b.fill("zone", "Nowhere/At all")
 		b.pick("culture", "Canadian French")
 		b.press("Save")
-		b.sees("This is no time zone that we know.")
+		b.sees("This is not a time zone we know.")
 		if got := b.value("family_name"); got != "Malcolm" {
 			t.Errorf("what was typed is lost: %q", got)
 		}
