@@ -112,6 +112,27 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// An address may break behind its "@" and is escaped like any text.
+func TestAddress(t *testing.T) {
+	set, err := page.New(fstest.MapFS{"pages/one.html": {Data: []byte(`{{define "title"}}One{{end}}{{define "main"}}{{address .}}{{end}}`)}}, page.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for address, want := range map[string]string{
+		"ada@acme.example": "ada@<wbr>acme.example",
+		`<i>"@x@y.example`: "&lt;i&gt;&#34;@<wbr>x@y.example",
+		"Ada Lovelace":     "Ada Lovelace",
+	} {
+		w := httptest.NewRecorder()
+		if err := set.Render(w, httptest.NewRequest("GET", "/", nil), http.StatusOK, "one", address); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(w.Body.String(), "\n"+want+"\n") {
+			t.Errorf("%s is not shown as %s", address, want)
+		}
+	}
+}
+
 func TestRenderHead(t *testing.T) {
 	w := httptest.NewRecorder()
 	r := httptest.NewRequest("HEAD", "/", nil)
