@@ -48,6 +48,7 @@ func (s *Store) PreviewMove(ctx context.Context, portalID, name string, to porta
 		v.Counts[g.class] += g.n
 		v.Total += g.n
 	}
+	page = min(max(page, 0), v.Total/MovePageSize+1) // whatever was typed, it is a place in the list
 	if v.People, err = m.list(ctx, s.db, groups, class, page*MovePageSize, MovePageSize); err != nil {
 		return v, failed("read people", err)
 	}

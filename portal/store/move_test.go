@@ -3,6 +3,7 @@ package store_test
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -263,6 +264,9 @@ func TestPreviewMove(t *testing.T) {
 		}
 		if p, err = x.PreviewMove(x.ctx, "acme", "acme.example", toOIDC, "", "", 1); err != nil || len(p.People) != 0 {
 			t.Errorf("page beyond the last: %+v, %v", p.People, err)
+		}
+		if p, err = x.PreviewMove(x.ctx, "acme", "acme.example", toOIDC, "", "", math.MaxInt); err != nil || len(p.People) != 0 {
+			t.Errorf("page of another world: %+v, %v", p.People, err)
 		}
 		states, err := x.DomainStates(x.ctx, "acme")
 		if err != nil {
