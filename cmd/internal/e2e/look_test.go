@@ -101,7 +101,7 @@ func (b *tab) fits(name string, s sight) {
 	b.t.Helper()
 	const script = `(() => {
 		const wide = document.documentElement.clientWidth;
-		const bad = wide > 640 ? [] : [...document.querySelectorAll("table.list")].filter(e => e.scrollWidth > e.parentElement.clientWidth + 1);
+		const bad = wide > 768 ? [] : [...document.querySelectorAll("table.list")].filter(e => e.scrollWidth > e.parentElement.clientWidth + 1);
 		for (const e of document.querySelectorAll("main :is(td, th, dd, h3) *, main :is(td, th, dd, h3)")) {
 			if (e.childElementCount > e.querySelectorAll("wbr").length || !/^[^ ]+@[^ ]+$/.test(e.innerText)) continue;
 			const text = document.createRange();
