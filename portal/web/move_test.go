@@ -16,7 +16,7 @@ func connectionsSamples() map[string]any {
 	p := connectionsPage{Tabs: tabs, Notice: "The domain is moved.",
 		Domains: []domainRow{
 			{Name: "acme.example", Way: "Acme sign-in (SAML)", End: at, EndBadge: "12 days left", People: "312", Last: at, Move: movePath("acme.example")},
-			{Name: "*.acme.example", Way: "A password of this portal", Move: movePath("*.acme.example")},
+			{Name: "*.acme.example", Way: "A password of this portal", Told: "Under way: 250 of 4000 people", Move: movePath("*.acme.example")},
 		},
 		Moves: []moveRow{
 			{ID: "m2", Domain: "acme.example", Before: "Acme sign-in (SAML)", After: "A password of this portal", Moved: at, Until: at, Undo: true},
