@@ -2,7 +2,7 @@
 // run and in turns, and prints ratios: absolute numbers say more about the
 // machine than about us.
 //
-//	go run ./cmd/bench [-quick] [-only discovery,stores,federation,demo,accounts]
+//	go run ./cmd/bench [-quick] [-only discovery,timing,stores,federation,demo,accounts]
 //	                   [-huge 10000000] [-accounts 100000] [-events 1000000]
 //
 // Discovery is measured over loopback, through the real chain, with access logs
@@ -10,6 +10,8 @@
 // Stores are the same on real Redis and PostgreSQL servers, beside a handler that
 // asks them for one row; how large entries are, how fast claims are taken in and
 // how soon a change is found.
+// Timing compares how long it takes to name nobody where there is nobody, and where
+// there is somebody who is not to be named.
 // Federation is measured in memory beside the bare signature check. The demo is
 // the real binary: time until it is open, and memory then. Accounts are the pages
 // of a portal with a hundred thousand people beside those of one with a hundred,
@@ -39,6 +41,7 @@ type bench struct {
 	small   int           // entries of the small directory
 	large   int           // and of the large one
 	huge    int           // and of the large one in Postgres
+	samples int           // answers whose times are compared
 
 	accountsLarge int // accounts of the large portal
 	events        int // rows of its audit log
@@ -49,7 +52,7 @@ type bench struct {
 
 func main() {
 	quick := flag.Bool("quick", false, "short turns and a large directory of 100 thousand entries")
-	only := flag.String("only", "discovery,stores,federation,demo,accounts", "what to measure")
+	only := flag.String("only", "discovery,timing,stores,federation,demo,accounts", "what to measure")
 	huge := flag.Int("huge", 1_000_000, "entries of the large directory in PostgreSQL")
 	people := flag.Int("accounts", 100_000, "accounts of the large portal")
 	events := flag.Int("events", 1_000_000, "rows of its audit log")
@@ -82,7 +85,7 @@ func measure(ctx context.Context, quick bool, sizes bench, what []string) (err e
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	serve.Tune() // as the servers do
-	b := &bench{dir: dir, round: time.Second, rounds: 5, clients: 8, small: 10_000, large: 1_000_000, huge: sizes.huge,
+	b := &bench{dir: dir, round: time.Second, rounds: 5, clients: 8, small: 10_000, large: 1_000_000, huge: sizes.huge, samples: 1000,
 		accountsLarge: sizes.accountsLarge, events: sizes.events, lines: 10_000}
 	if quick {
 		b.round, b.rounds, b.large, b.huge = 200*time.Millisecond, 3, 100_000, min(sizes.huge, 100_000)
@@ -93,6 +96,8 @@ func measure(ctx context.Context, quick bool, sizes bench, what []string) (err e
 		switch name {
 		case "discovery":
 			err = b.discovery(ctx)
+		case "timing":
+			err = b.timing(ctx)
 		case "stores":
 			err = b.stores(ctx)
 		case "federation":
@@ -102,7 +107,7 @@ func measure(ctx context.Context, quick bool, sizes bench, what []string) (err e
 		case "accounts":
 			err = b.accounts(ctx)
 		default:
-			err = fmt.Errorf("%q is none of discovery, stores, federation, demo, accounts", name)
+			err = fmt.Errorf("%q is none of discovery, timing, stores, federation, demo, accounts", name)
 		}
 		if err != nil {
 			return err

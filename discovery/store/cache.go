@@ -137,11 +137,11 @@ var order = [...]discovery.SignIn{discovery.Password, discovery.SAML, discovery.
 
 // entries answers from the cache what it can and asks the database once for the
 // rest; callers that ask the same at the same time share the question.
-func (c *Cache) entries(ctx context.Context, ids []discovery.BlindID, query queryFunc) ([]discovery.Entry, error) {
+func (c *Cache) entries(ctx context.Context, ids []discovery.BlindID, p *pace, query queryFunc) ([]discovery.Entry, error) {
 	var found []discovery.Entry
 	var missed []discovery.BlindID
 	for _, id := range ids {
-		entries, ok := c.get(ctx, id)
+		entries, ok := c.get(ctx, id, p)
 		if !ok {
 			missed = append(missed, id)
 			continue
@@ -186,7 +186,7 @@ func (c *Cache) ask(ctx context.Context, ids []discovery.BlindID, query queryFun
 func name(id discovery.BlindID) string { return "domicile:e1:" + id.String() }
 
 // get looks in this process, then in Redis.
-func (c *Cache) get(ctx context.Context, id discovery.BlindID) ([]discovery.Entry, bool) {
+func (c *Cache) get(ctx context.Context, id discovery.BlindID, p *pace) ([]discovery.Entry, bool) {
 	ctx, sp := span.Start(ctx, span.Cache)
 	defer sp.End(nil)
 	if entries, ok := c.getNear(id); ok {
@@ -194,6 +194,7 @@ func (c *Cache) get(ctx context.Context, id discovery.BlindID) ([]discovery.Entr
 		c.count.near.Inc()
 		return entries, true
 	}
+	p.begin()
 	if c.far != nil && c.now().UnixMicro() >= c.until.Load() {
 		if entries, ok := c.getFar(ctx, id); ok {
 			sp.Text(span.Source, "far")

@@ -54,7 +54,7 @@ func (n *node) query(_ context.Context, ids []discovery.BlindID) ([]discovery.En
 func (n *node) look(id discovery.BlindID) ([]discovery.Entry, int64) {
 	n.t.Helper()
 	before := n.asked.Load()
-	entries, err := n.entries(n.t.Context(), []discovery.BlindID{id}, n.query)
+	entries, err := n.entries(n.t.Context(), []discovery.BlindID{id}, new(pace), n.query)
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func TestErrorsAreNotRemembered(t *testing.T) {
 	n := newNode(t, nil)
 	n.err = errors.New("down")
 	for range 2 {
-		if _, err := n.entries(t.Context(), []discovery.BlindID{ada}, n.query); err == nil {
+		if _, err := n.entries(t.Context(), []discovery.BlindID{ada}, new(pace), n.query); err == nil {
 			t.Error("an outage is an answer")
 		}
 	}
@@ -156,7 +156,7 @@ func TestDropDuringAQuestion(t *testing.T) {
 		n.drop(ctx, change{ids: []discovery.BlindID{ada}})
 		return old, keep, err
 	}
-	if entries, err := n.entries(t.Context(), []discovery.BlindID{ada}, slow); err != nil || len(entries) != 0 {
+	if entries, err := n.entries(t.Context(), []discovery.BlindID{ada}, new(pace), slow); err != nil || len(entries) != 0 {
 		t.Fatalf("%v, %v", entries, err)
 	}
 	n.wantCost(ada, 1, 1)
@@ -178,7 +178,7 @@ func TestQuestionsAreShared(t *testing.T) {
 				if i == 0 {
 					ctx = gone // who hangs up fails nobody else
 				}
-				entries, err := n.entries(ctx, []discovery.BlindID{ada}, slow)
+				entries, err := n.entries(ctx, []discovery.BlindID{ada}, new(pace), slow)
 				if i > 0 && (err != nil || len(entries) != 1) {
 					t.Errorf("%v, %v", entries, err)
 				}
@@ -249,7 +249,7 @@ func TestDIS30TamperedValues(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, ok := other.get(t.Context(), ada); ok {
+	if _, ok := other.get(t.Context(), ada, new(pace)); ok {
 		t.Error("a front door with another key reads our answers")
 	}
 }
@@ -266,7 +266,7 @@ func TestCON09LongValuesAreNotRead(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	for range lookups {
-		if _, ok := n.get(t.Context(), ada); ok {
+		if _, ok := n.get(t.Context(), ada, new(pace)); ok {
 			t.Fatal("nonsense is an answer")
 		}
 		if n.Cache.until.Load() != 0 {
@@ -346,7 +346,7 @@ func BenchmarkHit(b *testing.B) {
 		b.Run(fmt.Sprint(len(ids)), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := c.entries(context.Background(), ids, query); err != nil {
+				if _, err := c.entries(context.Background(), ids, new(pace), query); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -129,7 +129,7 @@ func TestSecondDrop(t *testing.T) {
 		one.drop(ctx, change{ids: ids}) // and no message reaches two
 		return old, keep, err
 	}
-	if _, err := two.entries(t.Context(), []discovery.BlindID{ada}, slow); err != nil {
+	if _, err := two.entries(t.Context(), []discovery.BlindID{ada}, new(pace), slow); err != nil {
 		t.Fatal(err)
 	}
 	two.known[ada] = entryOf(ada, "new")
@@ -288,7 +288,7 @@ func TestMessageDuringAQuestion(t *testing.T) {
 		}
 		return old, keep, err
 	}
-	if _, err := two.entries(t.Context(), []discovery.BlindID{ada}, slow); err != nil {
+	if _, err := two.entries(t.Context(), []discovery.BlindID{ada}, new(pace), slow); err != nil {
 		t.Fatal(err)
 	}
 	two.known[ada] = entryOf(ada, "acme")
@@ -301,7 +301,7 @@ func TestNotForKeeping(t *testing.T) {
 		return entryOf(ada, "acme"), false, errStale
 	}
 	for range 2 {
-		entries, err := n.entries(t.Context(), []discovery.BlindID{ada}, stale)
+		entries, err := n.entries(t.Context(), []discovery.BlindID{ada}, new(pace), stale)
 		if err == nil || len(entries) != 1 {
 			t.Errorf("%v, %v", entries, err)
 		}
@@ -343,13 +343,13 @@ func TestCAC41QuestionsFromBeforeADrop(t *testing.T) {
 			<-answer
 			return old, keep, err
 		}
-		go func() { _, _ = n.entries(t.Context(), []discovery.BlindID{ada}, slow) }()
+		go func() { _, _ = n.entries(t.Context(), []discovery.BlindID{ada}, new(pace), slow) }()
 		synctest.Wait()
 		n.known[ada] = entryOf(ada, "acme")
 		n.drop(t.Context(), change{ids: []discovery.BlindID{ada}})
 		asked := make(chan []discovery.Entry, 1)
 		go func() {
-			entries, _ := n.entries(t.Context(), []discovery.BlindID{ada}, n.query)
+			entries, _ := n.entries(t.Context(), []discovery.BlindID{ada}, new(pace), n.query)
 			asked <- entries
 		}()
 		synctest.Wait()

@@ -15,9 +15,19 @@ import (
 // of a replica that is behind, while the primary does not answer: they were true
 // a moment ago, and there may be more.
 func (s *Store) Entries(ctx context.Context, ids []discovery.BlindID) ([]discovery.Entry, error) {
-	if s.cache != nil {
-		return s.cache.entries(ctx, ids, s.query)
+	var p pace
+	entries, err := s.fetch(ctx, ids, &p)
+	if !s.named(entries) {
+		p.even()
 	}
+	return entries, err
+}
+
+func (s *Store) fetch(ctx context.Context, ids []discovery.BlindID, p *pace) ([]discovery.Entry, error) {
+	if s.cache != nil {
+		return s.cache.entries(ctx, ids, p, s.query)
+	}
+	p.begin()
 	entries, _, err := s.query(ctx, ids)
 	return entries, err
 }
