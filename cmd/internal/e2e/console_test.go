@@ -149,7 +149,7 @@ func TestS34RolesSayWhatOneMayDo(t *testing.T) {
 		b.pick("group", "Accounts and roles")
 		b.press("Show")
 		b.sees("Role changed")
-		b.sees("member → helpdesk")
+		b.sees("Member → Help desk")
 		b.look("audit")
 		b.open(initech + "/admin/audit?person=i")
 		b.sees("Whom do you mean?")
