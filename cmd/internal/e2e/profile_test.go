@@ -152,7 +152,7 @@ func TestS27Profile(t *testing.T) {
 		b.look("profile-de")
 		b.pick("language", "Français")
 		b.press("Speichern")
-		b.sees("Votre profil est enregistré.")
+		b.sees("Votre profil a été enregistré.")
 		b.look("profile-fr")
 	})
 }
