@@ -61,6 +61,9 @@ func (s *Site) saveProfile(v *visit) error {
 	if err != nil {
 		return err
 	}
+	if p.Protection == portal.NoProtection && a.Protection != p.Protection && !v.isFresh() {
+		return s.askConfirm(v) // it is taking a lock off
+	}
 	now, _, err := s.Store.SaveProfile(v.r.Context(), v.portal.ID, v.visitor(), a.ID, p)
 	if err != nil {
 		if _, err := v.shown(err); err != nil {

@@ -311,6 +311,9 @@ func (s *Site) saveUserProfile(v *visit) error {
 		_, err := s.managedOf(v)
 		return err
 	}
+	if typed.Protection == portal.NoProtection && a.Protection != typed.Protection && !v.isFresh() {
+		return s.askConfirm(v) // it is taking a lock off
+	}
 	now, _, err := s.Store.SaveProfile(v.r.Context(), v.portal.ID, v.visitor(), a.ID, typed)
 	if err != nil {
 		if _, err := v.shown(err); err != nil {

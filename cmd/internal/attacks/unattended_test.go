@@ -23,11 +23,33 @@ func TestUnattended(t *testing.T) {
 		{"SES-19 an address of one's own", addressUnattended},
 		{"SES-19 ADM-03 an owner of one's own", ownerUnattended},
 		{"SES-19 every route", routesUnattended},
+		{"SES-19 a lock taken off", protectionUnattended},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			w.Clock.Pass(2 * time.Hour)
 			row.test(t, w)
 		})
+	}
+}
+
+// Saving a profile asks nobody anew, but taking return protection off does.
+func protectionUnattended(t *testing.T, w *world) {
+	const who, theirs = "locked@acme-cloud.example", "locked-too@acme-cloud.example"
+	b := w.administrator(t, acme, who, portal.Owner)
+	w.guest(t, acme, theirs, password)
+	if _, err := w.home(acme).DB.ExecContext(t.Context(), `UPDATE accounts SET return_protection = 'sms' WHERE id IN ($1, $2)`,
+		w.person(t, acme, who).ID, w.person(t, acme, theirs).ID); err != nil {
+		t.Fatal(err)
+	}
+	w.Clock.Pass(21 * time.Minute)
+	for page, whose := range map[string]string{acme + "/account/profile": who, acme + "/admin/users/" + w.person(t, acme, theirs).ID + "/profile": theirs} {
+		asked(t, b.post(page, url.Values{"version": {"1"}, "given_name": {"Mallory"}, "return_protection": {string(portal.NoProtection)}}))
+		if a := w.person(t, acme, whose); a.Protection != portal.SMSProtection || a.GivenName == "Mallory" {
+			t.Errorf("%s: %+v", page, a)
+		}
+		if to := b.post(page, url.Values{"version": {"1"}, "given_name": {"Robin"}}).leads(); to.Path == "/account/confirm" || w.person(t, acme, whose).GivenName != "Robin" {
+			t.Errorf("a name leads to %s", to)
+		}
 	}
 }
 
