@@ -344,6 +344,8 @@ func TestWarnings(t *testing.T) {
 		"no proxy":       {"public_url: http://localhost:8080", "public_url: https://login.example.com", "every client would look like the proxy"},
 		"open intake":    {`"127.0.0.1:8081"`, `":8081"`, "claims arrive here without TLS"},
 		"redis in clear": {"role: discovery", "role: discovery\nredis: {addresses: [\"redis.internal:6379\"]}", "without TLS"},
+		"redis for all":  {"role: discovery", "role: discovery\nredis: {addresses: [\"redis.example.com:6379\"], tls: true}", "whoever reaches it"},
+		"both":           {"role: discovery", "role: discovery\nredis: {addresses: [\"10.0.0.7:6379\"]}", "without TLS, and whoever reaches it"},
 		"no snapshot":    {"snapshot: snapshot\n", "", "while its database is away"},
 		"open snapshot":  {"snapshot: snapshot", "snapshot: open", "others may change"},
 		"no catalogue":   {"file: catalogue", "file: nowhere", "there is no file"},

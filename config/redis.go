@@ -1,5 +1,7 @@
 package config
 
+import "slices"
+
 // Redis is the shared cache and rate limiter; it may be lost at any time.
 type Redis struct {
 	Addresses []string // of one server, of the nodes of a cluster, or of Sentinels
@@ -26,6 +28,34 @@ func (r *Redis) Exposed() string {
 	return ""
 }
 
+// guarded says what is open to others on the way to Redis, and in it. The Internet is
+// no way for a password; on a network of one's own, it is for the operator to say.
+func (r *Redis) guarded(sub *section) {
+	at, ok := sub.entries["addresses"]
+	if !ok {
+		return
+	}
+	far := slices.ContainsFunc(r.Addresses, func(a string) bool { return a != "" && !loopback(a) && !local(hostOf(a)) })
+	open := ""
+	if far && r.Password.Reveal() == "" {
+		open = "whoever reaches it may read and change what is in it: give front doors a user with a password"
+	}
+	for _, a := range r.Addresses {
+		if a != "" && !r.TLS && !local(hostOf(a)) && !private(hostOf(a)) {
+			at.wrong("%s: want redis.tls: true; to go without is only for a private network", a)
+			return
+		}
+	}
+	switch exposed := r.Exposed(); {
+	case exposed != "" && open != "":
+		at.warn("%s is reached without TLS, and %s", exposed, open)
+	case exposed != "":
+		at.warn("%s is reached without TLS: set redis.tls: true", exposed)
+	case open != "":
+		at.warn("%s", open)
+	}
+}
+
 func redis(s *section) *Redis {
 	sub := s.sub("redis", false)
 	if sub.absent {
@@ -48,9 +78,7 @@ func redis(s *section) *Redis {
 	if at, ok := sub.entries["addresses"]; ok && len(r.Addresses) == 0 && at.isList() {
 		at.wrong("it is empty: want host:port of each server, or take the section out")
 	}
-	if a := r.Exposed(); a != "" {
-		sub.entries["addresses"].warn("%s is reached without TLS: set redis.tls: true", a)
-	}
+	r.guarded(sub)
 	if !r.TLS && sub.has("ca_file") {
 		sub.keys["ca_file"].wrong("without tls: true it would not be used")
 	}
