@@ -117,7 +117,7 @@ func fillCrowd(ctx context.Context, database string, accounts, events int) error
 func fillPeople(ctx context.Context, tx *sql.Tx, n int, now time.Time) error {
 	people := &rowWriter{tx: tx, into: "accounts (id, portal, status, given_name, family_name, generation, created, last_sign_in, role, name_key)"}
 	addresses := &rowWriter{tx: tx, after: people, into: "addresses (account, portal, address, domain, is_primary, confirmed, proof, footing)"}
-	words := &rowWriter{tx: tx, after: people, into: "words (portal, word, account)"}
+	words := &rowWriter{tx: tx, after: people, into: "words (portal, word, account, name_key)"}
 	licences := &rowWriter{tx: tx, after: people, into: "licences (account, portal, plan, address, since, ends, renews)"}
 	counts, footings := map[string]int{}, map[string]int{}
 	for i := range n {
@@ -151,7 +151,7 @@ func fillPeople(ctx context.Context, tx *sql.Tx, n int, now time.Time) error {
 			return err
 		}
 		for _, word := range portal.Words(given, family, []discovery.Address{a}) {
-			if err := words.add(ctx, crowdPortal, []byte(word), id); err != nil {
+			if err := words.add(ctx, crowdPortal, []byte(word), id, key); err != nil {
 				return err
 			}
 		}

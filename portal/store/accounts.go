@@ -182,9 +182,11 @@ const (
 	// few is how many members of a set are looked at one by one. A larger set is
 	// common enough to be met while walking through the names.
 	few = 1400
+	// fewNamed is the same for words, which have the names beside them.
+	fewNamed = 8000
 	// nearby is how many names a walk goes through before something better is tried,
 	// which is to look at up to many members of the smallest set.
-	nearby = 4000
+	nearby = 1500
 	many   = 40_000
 )
 
@@ -196,6 +198,7 @@ type accountQuery struct {
 	drive  string // the smallest set, if it is small: SELECT … AS account
 	wheres []string
 	place  string // where the list begins
+	named  bool   // drive has the names too, and there are no other conditions
 	common bool   // there are sets, and none is small
 	among  int    // how many accounts from there on are looked at; 0: all
 	side   string // ASC or DESC, for among
@@ -216,7 +219,11 @@ func within(table, condition string) set {
 	has := func(account string) string {
 		return `(SELECT 1 FROM ` + table + ` WHERE account = ` + account + ` AND ` + condition + ` LIMIT 1) = 1`
 	}
-	return set{members: `SELECT account FROM ` + table + ` WHERE portal = $1 AND ` + condition, has: has, is: has("a.id")}
+	columns := `account`
+	if table == "words" {
+		columns = `account, name_key`
+	}
+	return set{members: `SELECT ` + columns + ` FROM ` + table + ` WHERE portal = $1 AND ` + condition, has: has, is: has("a.id")}
 }
 
 func (q *accountQuery) arg(value any) string {
@@ -259,6 +266,10 @@ func (s *Store) accountQuery(ctx context.Context, portalID string, f portal.Acco
 	// does not use is an error.
 	build := accountSets(f, words, s.now().UnixMicro())
 	best := -1
+	q.named = len(words) > 0 && len(build) == len(words) && len(q.wheres) == 1
+	if q.named {
+		smallest = max(smallest, fewNamed)
+	}
 	if len(build) != 1 || f.Status == "" && f.Role == "" { // one index has these in the order of the list
 		if best, err = s.smallestSet(ctx, portalID, build, smallest); err != nil {
 			return nil, err
@@ -276,8 +287,13 @@ func (s *Store) accountQuery(ctx context.Context, portalID string, f portal.Acco
 			q.where(set.is)
 		}
 	}
+	q.named = q.named && q.drive != ""
 	if q.drive != "" {
-		q.drive = `SELECT DISTINCT m.account FROM (` + q.drive + `) AS m`
+		what := `m.account`
+		if q.named {
+			what = `m.account AS id, m.name_key`
+		}
+		q.drive = `SELECT DISTINCT ` + what + ` FROM (` + q.drive + `) AS m`
 		if len(driven) > 0 {
 			q.drive += ` WHERE ` + strings.Join(driven, ` AND `)
 		}
@@ -357,6 +373,8 @@ func column(q *accountQuery, name, value string) set {
 func (q *accountQuery) found() string {
 	conditions := strings.Join(q.wheres, ` AND `)
 	switch {
+	case q.named:
+		return `(SELECT a.id, a.name_key FROM (` + q.drive + `) AS a WHERE a.id <> ''` + q.place + `) AS f WHERE name_key IS NOT NULL`
 	case q.drive != "":
 		return `(SELECT d.account AS id, (SELECT a.name_key FROM accounts a WHERE a.id = d.account AND ` + conditions + q.place +
 			`) AS name_key FROM (` + q.drive + `) AS d LIMIT 1000000) AS f WHERE name_key IS NOT NULL`

@@ -189,10 +189,10 @@ func crowd(t *testing.T, db *sql.DB, n int, now time.Time) {
 		{each + `INSERT INTO addresses (account, portal, address, domain, is_primary, confirmed, proof)
 			SELECT 'account-' || i, 'acme', 'p' || i || '@a.example', 'a.example', TRUE, 1, '' FROM n`, nil},
 		{each + `INSERT INTO credentials (account, hash, temporary, expires, changed) SELECT 'account-' || i, '', FALSE, 0, 1 FROM n`, nil},
-		{each + `INSERT INTO words (portal, word, account) SELECT 'acme', CAST('given' AS ` + bytes + `), 'account-' || i FROM n`, nil},
-		{each + `INSERT INTO words (portal, word, account) SELECT 'acme', CAST('family' || i AS ` + bytes + `), 'account-' || i FROM n`, nil},
-		{each + `INSERT INTO words (portal, word, account) SELECT 'acme', CAST(CASE WHEN i % 2 = 0 THEN 'even' ELSE 'odd' END AS ` + bytes + `), 'account-' || i FROM n`, nil},
-		{each + `INSERT INTO words (portal, word, account) SELECT 'acme', CAST(CASE WHEN i % 2 = 1 THEN 'even' ELSE 'odd' END AS ` + bytes + `), 'account-' || i FROM n WHERE i IN (77, 4444)`, nil},
+		{each + `INSERT INTO words (portal, word, account, name_key) SELECT 'acme', CAST('given' AS ` + bytes + `), 'account-' || i, CAST('family' || i AS ` + bytes + `) FROM n`, nil},
+		{each + `INSERT INTO words (portal, word, account, name_key) SELECT 'acme', CAST('family' || i AS ` + bytes + `), 'account-' || i, CAST('family' || i AS ` + bytes + `) FROM n`, nil},
+		{each + `INSERT INTO words (portal, word, account, name_key) SELECT 'acme', CAST(CASE WHEN i % 2 = 0 THEN 'even' ELSE 'odd' END AS ` + bytes + `), 'account-' || i, CAST('family' || i AS ` + bytes + `) FROM n`, nil},
+		{each + `INSERT INTO words (portal, word, account, name_key) SELECT 'acme', CAST(CASE WHEN i % 2 = 1 THEN 'even' ELSE 'odd' END AS ` + bytes + `), 'account-' || i, CAST('family' || i AS ` + bytes + `) FROM n WHERE i IN (77, 4444)`, nil},
 		{each + `INSERT INTO licences (account, portal, plan, address, since, ends, renews)
 			SELECT 'account-' || i, 'acme', CASE WHEN i % 1000 = 0 THEN 'pro' ELSE 'professional' END, 'p' || i || '@a.example', 1,
 			CAST($2 AS BIGINT) + (i % 400) * CAST($3 AS BIGINT), i % 50 > 0 FROM n`, []any{now.UnixMicro(), day}},

@@ -40,6 +40,8 @@ func WrongFootings(ctx context.Context, s *Store) (wrong []string, err error) {
 	for _, pair := range [][2]string{
 		{`SELECT portal || ' ' || domain || ' ' || footing, CAST(n AS TEXT) FROM footings WHERE n <> 0`,
 			`SELECT portal || ' ' || domain || ' ' || footing, CAST(COUNT(*) AS TEXT) FROM addresses WHERE footing <> '' GROUP BY portal, domain, footing`},
+		{`SELECT 'words', CAST(COUNT(*) AS TEXT) FROM words`,
+			`SELECT 'words', CAST(COUNT(*) AS TEXT) FROM words w JOIN accounts a ON a.id = w.account AND a.name_key = w.name_key`},
 		{`SELECT portal, CAST(n AS TEXT) FROM tallies WHERE name = 'unfactored' AND n <> 0`,
 			`SELECT portal, CAST(COUNT(*) AS TEXT) FROM accounts a WHERE a.status <> 'disabled'
 				AND NOT EXISTS (SELECT 1 FROM factors f WHERE f.account = a.id AND f.confirmed > 0) GROUP BY portal`},

@@ -19,14 +19,15 @@ func (u *unit) index(ctx context.Context, accountID string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := u.ExecContext(ctx, `UPDATE accounts SET name_key = $1 WHERE id = $2`, portal.NameKey(given, family, addresses), accountID); err != nil {
+	key := portal.NameKey(given, family, addresses)
+	if _, err := u.ExecContext(ctx, `UPDATE accounts SET name_key = $1 WHERE id = $2`, key, accountID); err != nil {
 		return err
 	}
 	if _, err := u.ExecContext(ctx, `DELETE FROM words WHERE account = $1`, accountID); err != nil {
 		return err
 	}
 	for _, w := range portal.Words(given, family, addresses) {
-		_, err := u.ExecContext(ctx, `INSERT INTO words (portal, word, account) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, u.portal, []byte(w), accountID)
+		_, err := u.ExecContext(ctx, `INSERT INTO words (portal, word, account, name_key) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`, u.portal, []byte(w), accountID, key)
 		if err != nil {
 			return err
 		}

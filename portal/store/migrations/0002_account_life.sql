@@ -42,12 +42,13 @@ CREATE INDEX accounts_role ON accounts (portal, role, name_key, id);
 -- What accounts are found by: folded words of names and addresses, compared as
 -- bytes, so that a search for how one begins is a range of this key.
 CREATE TABLE words (
-    portal  TEXT NOT NULL REFERENCES portals (id),
-    word    BYTEA NOT NULL,
-    account TEXT NOT NULL REFERENCES accounts (id),
-    PRIMARY KEY (portal, word, account)
+    portal   TEXT NOT NULL REFERENCES portals (id),
+    word     BYTEA NOT NULL,
+    account  TEXT NOT NULL REFERENCES accounts (id),
+    name_key BYTEA NOT NULL DEFAULT '', -- the account's, so that who is found is sorted without being looked up
+    PRIMARY KEY (account, word)
 );
-CREATE INDEX words_account ON words (account, word);
+CREATE INDEX words_found ON words (portal, word, account, name_key);
 
 -- Counters that change with what they count, so that no page counts rows.
 CREATE TABLE tallies (
