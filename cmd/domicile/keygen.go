@@ -256,8 +256,11 @@ func signable(r regions.Record, opener regions.TicketKey, publishing string) err
 func writeKeys(w io.Writer, dir string, files []keyFile) error {
 	for _, f := range files {
 		path := filepath.Join(dir, f.name)
-		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		switch _, err := os.Lstat(path); {
+		case err == nil:
 			return fmt.Errorf("%s is there already: keys are never overwritten", path)
+		case !errors.Is(err, fs.ErrNotExist): // such as a file where the folder should be
+			return fmt.Errorf("write keys: %w", err)
 		}
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
