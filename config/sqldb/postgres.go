@@ -17,11 +17,12 @@ import (
 // What a session tells Postgres unless the location says otherwise: no question
 // of ours takes as long, and whoever asked has long gone. A lock that somebody
 // else holds is waited for less than that; a transaction that does nothing would
-// hold its own for ever.
-var limits = map[string]string{
+// hold its own for ever. And none of ours takes as long as it takes to compile it.
+var settings = map[string]string{
 	"statement_timeout":                   "30s",
 	"lock_timeout":                        "10s",
 	"idle_in_transaction_session_timeout": "30s",
+	"jit":                                 "off",
 }
 
 func (o Options) openPostgres(location string) (*sql.DB, error) {
@@ -36,7 +37,7 @@ func (o Options) openPostgres(location string) (*sql.DB, error) {
 	if c.RuntimeParams["application_name"] == "" {
 		c.RuntimeParams["application_name"] = "domicile"
 	}
-	o.limit(c)
+	o.set(c)
 	several := severalHosts(c)
 	if several && !o.Replica && !names(location, "target_session_attrs") {
 		c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
@@ -61,13 +62,13 @@ func (o Options) openPostgres(location string) (*sql.DB, error) {
 	return db, nil
 }
 
-// limit sets what the location does not. A parameter that stands there without a
+// set sets what the location does not. A parameter that stands there without a
 // value is not sent at all, for a pooler that refuses it.
-func (o Options) limit(c *pgx.ConnConfig) {
-	for name, value := range limits {
-		set, there := c.RuntimeParams[name]
+func (o Options) set(c *pgx.ConnConfig) {
+	for name, value := range settings {
+		given, there := c.RuntimeParams[name]
 		switch {
-		case there && set == "":
+		case there && given == "":
 			delete(c.RuntimeParams, name)
 		case there, strings.Contains(c.RuntimeParams["options"], name):
 		case !o.Unhurried:

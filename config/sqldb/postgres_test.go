@@ -26,23 +26,23 @@ func opened(t *testing.T, o sqldb.Options, location string) *sql.DB {
 	return db
 }
 
-func TestLimits(t *testing.T) {
+func TestSettings(t *testing.T) {
 	location := servertest.Postgres(t)
 	for name, c := range map[string]struct {
 		o     sqldb.Options
 		query string
-		want  [3]string
+		want  [4]string
 	}{
-		"usual":                {sqldb.Options{}, "", [3]string{"30s", "10s", "30s"}},
-		"the location wins":    {sqldb.Options{}, "&statement_timeout=7s&options=-c%20lock_timeout%3D3s", [3]string{"7s", "3s", "30s"}},
-		"not sent to a pooler": {sqldb.Options{}, "&statement_timeout=&lock_timeout=", [3]string{"0", "0", "30s"}},
-		"unhurried":            {sqldb.Options{Unhurried: true}, "", [3]string{"0", "0", "0"}},
+		"usual":                {sqldb.Options{}, "", [4]string{"30s", "10s", "30s", "off"}},
+		"the location wins":    {sqldb.Options{}, "&statement_timeout=7s&options=-c%20lock_timeout%3D3s", [4]string{"7s", "3s", "30s", "off"}},
+		"not sent to a pooler": {sqldb.Options{}, "&statement_timeout=&lock_timeout=&jit=", [4]string{"0", "0", "30s", "on"}},
+		"unhurried":            {sqldb.Options{Unhurried: true}, "", [4]string{"0", "0", "0", "on"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			db := opened(t, c.o, location+c.query)
-			var got [3]string
-			if err := db.QueryRow(`SELECT current_setting('statement_timeout'), current_setting('lock_timeout'), current_setting('idle_in_transaction_session_timeout')`).
-				Scan(&got[0], &got[1], &got[2]); err != nil {
+			var got [4]string
+			if err := db.QueryRow(`SELECT current_setting('statement_timeout'), current_setting('lock_timeout'), current_setting('idle_in_transaction_session_timeout'), current_setting('jit')`).
+				Scan(&got[0], &got[1], &got[2], &got[3]); err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(c.want, got); diff != "" {
