@@ -22,7 +22,7 @@ func (x *fixture) legOf(v portal.Visitor, connection string, att portal.Attempt)
 	if err != nil {
 		x.t.Fatal(err)
 	}
-	fa := federation.Attempt{ID: "sso-" + h, Connection: connection, RequestID: "id-" + h, State: "state-" + h,
+	fa := federation.Attempt{ID: "sso-" + string(v.Browser), Connection: connection, RequestID: "id-" + h, State: "state-" + h,
 		Nonce: "nonce-" + h, Verifier: "verifier-" + h, Started: x.clock.now(), Expires: x.clock.now().Add(portal.FederationLife)}
 	if err := x.StartFederation(x.ctx, "acme", v, h, fa); err != nil {
 		x.t.Fatal(err)

@@ -288,7 +288,7 @@ func (u *unit) effect(ctx context.Context, accountID string, e portal.Effect) er
 		return err
 	case portal.SenderEnds:
 		u.audit(portal.Event{Account: accountID, Action: "settings.changed", Target: "sender"})
-		_, err := u.ExecContext(ctx, `UPDATE settings SET sender = '', version = version + 1 WHERE portal = $1 AND sender = $2`, u.portal, accountID)
+		_, err := u.ExecContext(ctx, `UPDATE settings SET sender = '', notifications = notifications + 1 WHERE portal = $1 AND sender = $2`, u.portal, accountID)
 		return err
 	}
 	return nil

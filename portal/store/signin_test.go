@@ -317,8 +317,11 @@ func TestStoredHashes(t *testing.T) {
 			t.Errorf("a weak hash stayed: %s", read())
 		}
 		set(strings.Replace(before, "m=19456", "m=2097152", 1))
-		if _, err := x.signIn("one", "ian@cloud.example", good); code(err) != "store_unavailable" {
+		if _, err := x.signIn("one", "ian@cloud.example", good); code(err) != "password_wrong" {
 			t.Errorf("an absurd hash: %v", err)
+		}
+		if !x.audited("session.refused", "password_hash_refused") && !x.audited("security.alert", "password_hash_refused") {
+			t.Error("nobody hears of it")
 		}
 	})
 }

@@ -41,6 +41,9 @@ func read(text string) page {
 		case html.StartTagToken, html.SelfClosingTagToken:
 			name, more := z.TagName()
 			tag := string(name)
+			if tag == "wbr" { // where a line may break
+				continue
+			}
 			attributes := map[string]string{}
 			for more {
 				var key, value []byte
