@@ -44,7 +44,7 @@ type Listener struct {
 }
 
 // Room is how many portals and domain routes one region may claim: all of them lie
-// in every front door's memory.
+// in every front door's memory. 0 is what the directory has room for by itself.
 type Room struct {
 	Portals, Routes int
 }
@@ -106,8 +106,8 @@ func internal(s *section, now time.Time) (Listener, Room) {
 	l := Listener{Listen: need(sub, "listen", "the address where regions post their claims, such as \":8444\"", listenAddress)}
 	l.TLS = certificates(sub, now, func(t *section) { l.ClientCAFile = get(t, "client_ca_file", authorities, "") })
 	room := Room{
-		Portals: int(get(sub, "portals_per_region", integer(1, 1_000_000), 20_000)),
-		Routes:  int(get(sub, "routes_per_region", integer(1, 1_000_000), 100_000)),
+		Portals: int(get(sub, "portals_per_region", integer(1, 1_000_000), 0)),
+		Routes:  int(get(sub, "routes_per_region", integer(1, 1_000_000), 0)),
 	}
 	if at, ok := sub.entries["listen"]; ok && l.Listen != "" && l.TLS == nil && !loopback(l.Listen) && !sub.has("tls") {
 		at.warn("claims arrive here without TLS: set internal.tls, or see to it that a proxy or a private network protects it")

@@ -6,16 +6,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/domicile-sso/domicile/config/servertest"
 )
 
-// TestUnitsBySystemd has systemd itself read the units, where it is installed: it knows
-// every setting of theirs, and rates the exposure of each at most at 2 of 10.
+// TestUnitsBySystemd has systemd itself read the units: it knows every setting of
+// theirs, and rates the exposure of each at most at 2 of 10.
 func TestUnitsBySystemd(t *testing.T) {
-	analyze, err := exec.LookPath("systemd-analyze")
-	if err != nil {
-		t.Log("systemd-analyze is not installed: the units are held against the binary alone")
-		return
-	}
+	analyze := servertest.SystemdAnalyze(t)
 	ourselves, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

@@ -1,5 +1,6 @@
 // Package servertest starts real servers for tests: PostgreSQL, Redis, Consul,
-// Chromium, and two identity providers that none of us wrote.
+// Chromium, and two identity providers that none of us wrote. Programs that only
+// look at files, such as systemd's checker of units, are found here as well.
 //
 // Each server is a process on a free loopback port with its files in a
 // temporary folder. It ends with the test that asked for it; PostgreSQL, which

@@ -244,20 +244,6 @@ func (s *Store) RunImport(ctx context.Context) (taken bool, lines int64, err err
 	return true, lines, nil
 }
 
-// betweenBatches lets whoever waits for the database have it in the middle of long
-// work. SQLite has one writer, and who waits for it looks every 100 ms: with less
-// than that, a sign-in could find it taken for as long as the work takes.
-const betweenBatches = 100 * time.Millisecond
-
-func rest(ctx context.Context) {
-	pause := time.NewTimer(betweenBatches)
-	defer pause.Stop()
-	select {
-	case <-ctx.Done():
-	case <-pause.C:
-	}
-}
-
 // leaveImport lets another process go on at once: what is left need not wait for
 // the lease to run out.
 func (s *Store) leaveImport(ctx context.Context, id string, lease int64) error {

@@ -29,7 +29,7 @@ type ConnectionState struct {
 type DomainState struct {
 	portal.Domain
 	Connection *ConnectionState // nil: a password of the portal
-	People     int64            // who have a confirmed address in it, counted as far as [ManyPeople]
+	People     int64            // who have a confirmed address in it; under a wildcard, once for each of its names
 	Told       Told             // who has heard of a move so far; nobody of nobody: all have
 }
 
@@ -61,12 +61,8 @@ func (s *Store) ConnectionStates(ctx context.Context, portalID string) ([]Connec
 	return out, failed("read connections", rows.Err())
 }
 
-// ManyPeople is how far the people of a domain are counted for a list; a preview of
-// a move says how many there are.
-const ManyPeople = 2000
-
-// DomainStates are the domains of a portal, by name. People are counted by what
-// they are found by, which is a range of one index.
+// DomainStates are the domains of a portal, by name, with as many people as the
+// footings say.
 func (s *Store) DomainStates(ctx context.Context, portalID string) ([]DomainState, error) {
 	connections, err := s.ConnectionStates(ctx, portalID)
 	if err != nil {
@@ -86,20 +82,14 @@ func (s *Store) DomainStates(ctx context.Context, portalID string) ([]DomainStat
 		if at := slices.IndexFunc(connections, func(c ConnectionState) bool { return c.ID == d.Connection }); at >= 0 {
 			out[i].Connection = &connections[at]
 		}
-		names, err := namesIn(ctx, s.db, d)
-		if err != nil {
-			return nil, failed("read domains", err)
-		}
-		for _, name := range names {
-			var n int64
-			err := s.db.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM words WHERE portal = $1 AND word = $2 LIMIT $3) AS counted`,
-				portalID, []byte(name), ManyPeople+1-out[i].People).Scan(&n)
-			if err != nil {
-				return nil, failed("count people", err)
-			}
-			if out[i].People += n; out[i].People > ManyPeople {
-				break
-			}
+	}
+	people, err := readFootings(ctx, s.db, portalID)
+	if err != nil {
+		return nil, failed("count people", err)
+	}
+	for _, p := range people {
+		if d, ok := covering(all, p.domain, func(d portal.Domain) portal.Domain { return d }); ok {
+			out[slices.IndexFunc(all, func(o portal.Domain) bool { return o.Name == d.Name })].People += p.n
 		}
 	}
 	return out, nil

@@ -158,10 +158,21 @@ func (m moving) lost(ctx context.Context, q querier, name, after, last string) (
 	return out, nil
 }
 
-// RunTelling goes on with one domain whose people have not all been told, if there
-// is any, for one transaction. Any process of the region may: what is done is
-// noted with it.
-func (s *Store) RunTelling(ctx context.Context) (taken bool, err error) {
+// RunTelling tells everybody of a move who has not been told yet, in parts. Any
+// process of the region may, several at once too: what is done is noted with it.
+func (s *Store) RunTelling(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if some, err := s.tellPart(ctx); err != nil || !some {
+			return err
+		}
+		rest(ctx)
+	}
+	return nil
+}
+
+// tellPart goes on with one domain for one transaction; some is false when there is
+// none.
+func (s *Store) tellPart(ctx context.Context) (some bool, err error) {
 	var portalID, name string
 	err = s.db.QueryRowContext(ctx, `SELECT portal, domain FROM tellings ORDER BY portal, domain LIMIT 1`).Scan(&portalID, &name)
 	if errors.Is(err, sql.ErrNoRows) {

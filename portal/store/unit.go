@@ -86,6 +86,20 @@ func (s *Store) change(ctx context.Context, portalID string, v portal.Visitor, d
 	return nil
 }
 
+// restFor lets whoever waits for the database have it in the middle of long
+// work. SQLite has one writer, and who waits for it looks every 100 ms: with less
+// than that, a sign-in could find it taken for as long as the work takes.
+const restFor = 100 * time.Millisecond
+
+func rest(ctx context.Context) {
+	pause := time.NewTimer(restFor)
+	defer pause.Stop()
+	select {
+	case <-ctx.Done():
+	case <-pause.C:
+	}
+}
+
 func wake(c chan struct{}) {
 	select {
 	case c <- struct{}{}:

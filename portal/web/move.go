@@ -138,12 +138,9 @@ func (s *Site) connectionsPage(v *visit) (connectionsPage, error) {
 		return p, fmt.Errorf("read connections: %w", err)
 	}
 	for _, d := range all {
-		row := domainRow{Name: d.Name, Way: v.way(d.Way(), connections), People: strconv.FormatInt(d.People, 10), Move: movePath(d.Name)}
+		row := domainRow{Name: d.Name, Way: v.way(d.Way(), connections), People: v.number(d.People), Move: movePath(d.Name)}
 		if d.Told.People > 0 {
 			row.Told = v.t("Under way: %d of %d people", min(d.Told.Done, d.Told.People), d.Told.People)
-		}
-		if d.People > store.ManyPeople {
-			row.People = v.t("more than %d", store.ManyPeople)
 		}
 		if c := d.Connection; c != nil {
 			row.End, row.Last = v.day(c.End), v.when(c.LastSignIn)
